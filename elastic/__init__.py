@@ -1,0 +1,59 @@
+"""Prune a network, keep what was cut, put it back bit for bit.
+
+Names are imported when they are first used, so that reading a file needs no torch and the command line starts at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from elastic.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from elastic.allocation import allocate as allocate
+    from elastic.checkpoint import load as load
+    from elastic.checkpoint import load_plan as load_plan
+    from elastic.checkpoint import load_state as load_state
+    from elastic.checkpoint import save as save
+    from elastic.costs import CostModel as CostModel
+    from elastic.cutting import cut as cut
+    from elastic.cutting import regrow as regrow
+    from elastic.cutting import shells as shells
+    from elastic.errors import ElasticError as ElasticError
+    from elastic.exporting import export as export
+    from elastic.fitting import fit as fit
+    from elastic.importance import score as score
+    from elastic.plan import Plan as Plan
+    from elastic.pruning import Pruned as Pruned
+    from elastic.pruning import prune as prune
+    from elastic.tracing import trace as trace
+
+HOMES = {
+    "allocate": "elastic.allocation",
+    "load": "elastic.checkpoint",
+    "load_plan": "elastic.checkpoint",
+    "load_state": "elastic.checkpoint",
+    "save": "elastic.checkpoint",
+    "CostModel": "elastic.costs",
+    "cut": "elastic.cutting",
+    "regrow": "elastic.cutting",
+    "shells": "elastic.cutting",
+    "ElasticError": "elastic.errors",
+    "export": "elastic.exporting",
+    "fit": "elastic.fitting",
+    "score": "elastic.importance",
+    "Plan": "elastic.plan",
+    "Pruned": "elastic.pruning",
+    "prune": "elastic.pruning",
+    "trace": "elastic.tracing",
+}
+__all__ = ["__version__", *HOMES]  # all of them are strings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'elastic' has no attribute {name!r}")
+    return getattr(importlib.import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,69 @@
+"""Why we refuse: one class per reason.
+
+Each is also the built-in that it refines, so that callers who know only the built-in still catch it. A message says
+what was asked, what is true, and what to do.
+"""
+
+
+class ElasticError(Exception):
+    """What every refusal of this toolkit is; the command line prints it as one line."""
+
+
+class UnknownName(ElasticError, LookupError):
+    """A model, data set, criterion, level or option that nothing here goes by."""
+
+
+class FileFormatError(ElasticError, ValueError):
+    """Not an elastic file, or one that is damaged, hostile or of a newer version."""
+
+
+class CheckpointMismatch(ElasticError, ValueError):
+    """A state dict whose names or shapes are not those of the model."""
+
+
+class InvalidWeights(ElasticError, ValueError):
+    """Weights that are not finite numbers."""
+
+
+class TargetError(ElasticError, ValueError):
+    """A target that can't be read, or can't be reached."""
+
+
+class NothingToPrune(ElasticError, RuntimeError):
+    """A plan in which not a single unit can leave."""
+
+
+class TraceError(ElasticError, RuntimeError):
+    """A model that can't be run or followed at all."""
+
+
+class PlanMismatch(ElasticError, ValueError):
+    """Levels, scores or a state dict that don't belong to the plan."""
+
+
+class ShellMismatch(ElasticError, ValueError):
+    """A shell that doesn't fit the tensor that it belongs to."""
+
+
+class FitError(ElasticError, ValueError):
+    """A module that can't take the shapes that a state dict asks for."""
+
+
+class ProofFailed(ElasticError, RuntimeError):
+    """Two networks or tensors that must be equal and are not."""
+
+
+class DataError(ElasticError, ValueError):
+    """Data that are missing, damaged or not what the model takes."""
+
+
+class PathError(ElasticError, OSError):
+    """A file that can't be read or written."""
+
+
+class OutputExists(ElasticError, FileExistsError):
+    """A file that is in the way; nothing is overwritten unasked."""
+
+
+class ExportError(ElasticError, RuntimeError):
+    """An exporter that failed, or whose result is not the network."""
