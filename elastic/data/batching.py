@@ -1,0 +1,37 @@
+"""Batches of a data set, or of a part of it."""
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from elastic.errors import DataError
+
+
+def images_loader(
+    dataset: Dataset[tuple[Tensor, int]],
+    batch_size: int,
+    *,
+    limit: int | None = None,
+    seed: int | None = None,
+    shuffle: bool = False,
+    workers: int = 0,
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Return a loader of (images [n, c, h, w], labels [n]) batches; the last may be smaller.
+
+    At most `limit` images: the first ones, or with a `seed` a random choice, always the same for that seed. With
+    `shuffle` they come in another order each epoch, which the seed fixes too; without one, torch's global generator
+    decides. Folders of images come sorted by class: the first ones are all alike.
+
+    Raises DataError for an empty data set, and for numbers below 1.
+    """
+    total = len(dataset)  # type: ignore[arg-type]
+    for what, value in (("batch_size", batch_size), ("limit", limit)):
+        if value is not None and value < 1:
+            raise DataError(f"{what}={value}: at least 1 is needed")
+    if total == 0:
+        raise DataError("the data set holds no images")
+    generator = None if shuffle and seed is None else torch.Generator().manual_seed(seed or 0)
+    if limit is not None and limit < total:
+        chosen = torch.arange(limit) if seed is None else torch.randperm(total, generator=generator)[:limit]
+        dataset = Subset(dataset, chosen.tolist())
+    return DataLoader(dataset, batch_size, shuffle=shuffle, num_workers=workers, generator=generator)  # type: ignore[arg-type]
