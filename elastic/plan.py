@@ -1,0 +1,135 @@
+"""Plan: which positions of which tensors must leave together. Only nouns; start reading here.
+
+Every channel that could be removed carries an integer, its unit. A plan writes down, for each axis of each tensor in
+the state dict, the unit of every position; -1 marks a position that never leaves. That is the whole dependency graph
+as plain data: scores, costs, cuts and files need nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from elastic.errors import PlanMismatch
+
+IntArray = npt.NDArray[np.int64]
+LevelArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+Axis = tuple[str, int]  # name in the state dict, number of the axis
+
+NEVER = -1  # the label of a position that is never removed
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What the plan has to know of one tensor of the state dict."""
+
+    shape: tuple[int, ...]
+    dtype: str  # safetensors' name: F32, BF16, I64, ...
+    is_parameter: bool
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One source of multiply-accumulates in a forward pass on the example input.
+
+    With a weight, every element of it is used `macs` times, so what is left of the weight times `macs` is the cost
+    after a cut. Without one (attention's products of two activations), `macs` is the whole and does not change.
+    """
+
+    module: str
+    kind: str
+    weight: str | None
+    macs: int
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Why some positions of a tensor's axis never leave."""
+
+    tensor: str
+    axis: int
+    positions: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Units that compete in one layer: they live on exactly the same axes."""
+
+    name: str
+    units: IntArray  # ascending
+    axes: tuple[Axis, ...]
+    positions_per_unit: int  # on the group's first axis; more than one for grouped convolutions
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Unit of every position of every elastic axis, and what the network costs.
+
+    `axes` holds only axes with at least one unit; labels run from 0 without gaps. `tensors` lists the whole state dict
+    in its own order, without the aliases: `aliases` maps each further name of a tied tensor to its first.
+    """
+
+    axes: Mapping[Axis, IntArray]
+    tensors: Mapping[str, TensorSpec]
+    operations: tuple[Operation, ...]
+    frozen: tuple[Frozen, ...] = ()
+    aliases: Mapping[str, str] = None  # type: ignore[assignment]  # an empty one is made below
+
+    def __post_init__(self) -> None:
+        if self.aliases is None:
+            object.__setattr__(self, "aliases", {})
+
+    @cached_property
+    def units(self) -> int:
+        """How many units there are; they are numbered 0 to units - 1."""
+        return 1 + max((int(labels.max()) for labels in self.axes.values()), default=NEVER)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Units by the set of axes that they live on, in the order of the state dict."""
+        homes: list[list[int]] = [[] for _ in range(self.units)]
+        names = list(self.axes)
+        for number, labels in enumerate(self.axes.values()):
+            for unit in np.unique(labels[labels != NEVER]):
+                homes[unit].append(number)
+        members: dict[tuple[int, ...], list[int]] = {}
+        for unit, home in enumerate(homes):
+            members.setdefault(tuple(home), []).append(unit)
+        return tuple(self._group([names[number] for number in home], units) for home, units in members.items())
+
+    def _group(self, axes: list[Axis], units: list[int]) -> Group:
+        first = self.axes[axes[0]]
+        per_unit = int((first == units[0]).sum())
+        return Group(axes[0][0].rpartition(".")[0] or axes[0][0], np.array(units, np.int64), tuple(axes), per_unit)
+
+    @cached_property
+    def group_of_unit(self) -> IntArray:
+        """Number of its group for each unit, [units]."""
+        numbers = np.empty(self.units, np.int64)
+        for number, group in enumerate(self.groups):
+            numbers[group.units] = number
+        return numbers
+
+    @cached_property
+    def axes_of_tensor(self) -> Mapping[str, Mapping[int, IntArray]]:
+        """The elastic axes of each tensor that has some: labels by axis number, ascending."""
+        found: dict[str, dict[int, IntArray]] = {}
+        for name, axis in sorted(self.axes):
+            found.setdefault(name, {})[axis] = self.axes[name, axis]
+        return found
+
+    def position_levels(self, levels: LevelArray) -> dict[str, dict[int, LevelArray]]:
+        """Return the level of every position of every elastic axis, given the level of every unit [units].
+
+        Positions that never leave are of level 0.
+
+        Raises PlanMismatch if there isn't one level for each unit.
+        """
+        if levels.shape != (self.units,):
+            raise PlanMismatch(f"levels of shape {list(levels.shape)} for a plan of {self.units} units; give one each")
+        with_never = np.append(levels, np.uint8(0)).astype(np.uint8)  # label -1 picks the last
+        return {name: {axis: with_never[a] for axis, a in axes.items()} for name, axes in self.axes_of_tensor.items()}

@@ -1,0 +1,91 @@
+"""A copy of a model to try things on, so that the model itself is never touched.
+
+Copying with every tensor replaced beforehand costs no memory and keeps ties; the twin is in eval mode, without hooks,
+all its floating parameters require gradients (a frozen one is cut like any other), and nothing of it outlives a trace.
+"""
+
+import copy
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Example = Tensor | Sequence[Any] | Mapping[str, Any]
+
+
+def meta_twin(model: nn.Module) -> nn.Module:
+    """Return a copy of the model on the meta device, in float32: shapes, no values."""
+    return _twin(model, lambda t: torch.empty(t.shape, dtype=_plain(t.dtype), device="meta"))
+
+
+def random_twin(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Return a copy of the model in float32 on the CPU with random weights that hide nothing.
+
+    Norms get random statistics, and gains that a trainer starts at zero are away from zero, so that a wrong cut
+    anywhere shows in the output.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    twin = _twin(model, lambda t: _random_like(t, generator))
+    for name, buffer in twin.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5, generator=generator)
+    return twin
+
+
+def place(example: Example, device: str) -> Example:
+    """Return the example input on a device, floating tensors as float32."""
+    if isinstance(example, Tensor):
+        return example.to(device, _plain(example.dtype))
+    if isinstance(example, Mapping):
+        return {key: place(value, device) for key, value in example.items()}
+    if isinstance(example, Sequence) and not isinstance(example, str):
+        return tuple(place(value, device) for value in example)
+    return example
+
+
+def run(model: nn.Module, example: Example) -> Any:
+    """Return the model's output: one tensor is one argument, a sequence several, a mapping keywords."""
+    if isinstance(example, Tensor):
+        return model(example)
+    return model(**example) if isinstance(example, Mapping) else model(*example)
+
+
+def outputs(result: Any) -> list[Tensor]:
+    """Return all floating tensors in a model's output, however nested."""
+    if isinstance(result, Tensor):
+        return [result] if result.is_floating_point() else []
+    if isinstance(result, Mapping):
+        return [t for value in result.values() for t in outputs(value)]
+    if isinstance(result, Sequence) and not isinstance(result, str):
+        return [t for value in result for t in outputs(value)]
+    return []
+
+
+def _twin(model: nn.Module, replace: Any) -> nn.Module:
+    memo: dict[int, Any] = {}
+    for tensor in itertools.chain(model.parameters(), model.buffers()):
+        if id(tensor) not in memo:
+            new = replace(tensor.detach())
+            is_parameter = isinstance(tensor, nn.Parameter)
+            memo[id(tensor)] = nn.Parameter(new, new.is_floating_point()) if is_parameter else new
+    twin = copy.deepcopy(model, memo).eval()
+    for module in twin.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return twin
+
+
+def _plain(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype.is_floating_point else dtype
+
+
+def _random_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    if not tensor.is_floating_point():  # indices, whose values count; on the meta device there are none
+        return torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor.detach().cpu().clone()
+    new = torch.empty(tensor.shape, dtype=torch.float32)
+    if tensor.dim() < 2 or tensor.numel() == max(tensor.shape):  # biases, norms, layer scales
+        return new.uniform_(0.5, 1.5, generator=generator)
+    fan_in = max(1, tensor[0].numel())
+    return new.uniform_(-1, 1, generator=generator).mul_((3 / fan_in) ** 0.5)
