@@ -1,0 +1,82 @@
+"""Parameters, multiply-accumulates and bytes of any choice of units, in closed form: no model is run.
+
+All three are sums over tensors of a product of how many positions each axis keeps, so a cost is a matter of counting
+labels. `params` counts parameters (tied ones once), `macs` what torch's flop counter counts, halved, on the plan's
+example input, `bytes` the plain safetensors file of the cut state dict, header included.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from elastic.metadata import plain_bytes
+from elastic.plan import NEVER, BoolArray, Plan
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs."""
+
+    params: int
+    macs: int  # for one forward pass on the example input
+    bytes: int  # of its state dict as a plain safetensors file
+
+    def __getitem__(self, quantity: str) -> int:
+        return {"params": self.params, "macs": self.macs, "size": self.bytes}[quantity]
+
+
+@dataclass(frozen=True, eq=False)
+class CostModel:
+    """The cost of any choice of units of one plan."""
+
+    plan: Plan
+
+    def cost(self, stays: BoolArray) -> Cost:
+        """Return the cost of the network that keeps the units where `stays` [units] is true."""
+        return self.cost_of_shapes(self.shapes(stays))
+
+    @cached_property
+    def dense(self) -> Cost:
+        """The cost of the whole network."""
+        return self.cost(np.ones(self.plan.units, np.bool_))
+
+    def shapes(self, stays: BoolArray) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor of the cut network."""
+        with_never = np.append(stays, True)  # label -1 picks the last: what never leaves
+        lengths: dict[int, int] = {}
+        for key, labels in self._distinct.items():
+            lengths[key] = int(with_never[labels].sum())
+        return {
+            name: tuple(
+                lengths[self._keys[name, axis]] if (name, axis) in self._keys else size
+                for axis, size in enumerate(spec.shape)
+            )
+            for name, spec in self.plan.tensors.items()
+        }
+
+    def cost_of_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> Cost:
+        """Return the cost of the network whose tensors have these shapes."""
+        sizes = {name: int(np.prod(shape, dtype=np.int64)) for name, shape in shapes.items()}
+        params = sum(sizes[name] for name, spec in self.plan.tensors.items() if spec.is_parameter)
+        macs = sum(o.macs * (sizes[o.weight] if o.weight else 1) for o in self.plan.operations)
+        return Cost(params, macs, self._bytes(shapes))
+
+    def _bytes(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        tensors = {name: (self.plan.tensors[name].dtype, shape) for name, shape in shapes.items()}
+        tied = {alias: tensors[name] for alias, name in self.plan.aliases.items()}
+        return plain_bytes({**tensors, **tied})
+
+    @cached_property
+    def _keys(self) -> Mapping[tuple[str, int], int]:
+        # Axes that are labelled alike are counted once.
+        known: dict[bytes, int] = {}
+        return {home: known.setdefault(labels.tobytes(), len(known)) for home, labels in self.plan.axes.items()}
+
+    @cached_property
+    def _distinct(self) -> Mapping[int, np.ndarray]:
+        return {
+            self._keys[home]: np.where(labels == NEVER, self.plan.units, labels)
+            for home, labels in self.plan.axes.items()
+        }
