@@ -1,0 +1,136 @@
+"""Make a model's modules agree with a state dict: shapes of parameters, and the sizes that modules keep beside them.
+
+Convolutions (plain, transposed, grouped), linear layers, norms, PReLU and embeddings know their widths twice, as
+shapes and as attributes; both are set here. With tracing, the only place that knows kinds of layers.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import FitError
+
+Conv = nn.modules.conv._ConvNd
+TransposedConv = nn.modules.conv._ConvTransposeNd
+BatchNorm = nn.modules.batchnorm._BatchNorm
+InstanceNorm = nn.modules.instancenorm._InstanceNorm
+
+
+def fit(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Change the model so that it is the network of a state dict, and return it.
+
+    Tensors of `state` are copied into the model's own device and dtype; parameters keep requires_grad, tied ones stay
+    tied, and those that keep their shape keep their identity. Gradients of what changes shape are dropped.
+
+    Raises FitError if names differ, or if a module can't take a shape.
+    """
+    own = {**dict(model.named_parameters(remove_duplicate=False)), **_saved_buffers(model)}
+    _check_names(own, state)
+    reshaped: dict[int, Tensor] = {}
+    for name, tensor in own.items():
+        if tensor.shape == state[name].shape:
+            with torch.no_grad():
+                tensor.copy_(state[name])
+        elif id(tensor) not in reshaped:
+            reshaped[id(tensor)] = _renewed(tensor, state[name])
+    for path, module in model.named_modules():
+        changed = {local: reshaped[id(t)] for local, t in _locals(module) if id(t) in reshaped}
+        if changed:
+            before = {local: tuple(t.shape) for local, t in _locals(module)}
+            _replace(module, changed)
+            _set_sizes(path, module, before)
+    return model
+
+
+def fitted(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return a copy of the model that is the network of a state dict; the model stays as it is, no weight is shared."""
+    memo: dict[int, Any] = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if id(tensor) not in memo:
+            new = torch.empty_like(tensor, device=tensor.device)
+            memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+    for _, buffer in model.named_buffers():
+        memo[id(buffer)] = buffer.detach().clone()  # those that no state dict holds keep their values
+    return fit(copy.deepcopy(model, memo), state)
+
+
+def _check_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    if missing := [name for name in own if name not in state]:
+        raise FitError(f"the state dict lacks {len(missing)} tensors of the model, first {missing[0]}; is it its own?")
+    if unknown := [name for name in state if name not in own]:
+        raise FitError(f"the state dict has {len(unknown)} tensors that the model lacks, first {unknown[0]}")
+    for name, tensor in own.items():
+        if tensor.dim() != state[name].dim():
+            raise FitError(f"{name} has {tensor.dim()} axes, the state dict's has {state[name].dim()}")
+
+
+def _saved_buffers(model: nn.Module) -> dict[str, Tensor]:
+    persistent = model.state_dict(keep_vars=True)
+    return {name: t for name, t in model.named_buffers(remove_duplicate=False) if name in persistent}
+
+
+def _renewed(tensor: Tensor, value: Tensor) -> Tensor:
+    new = value.detach().to(tensor.device, tensor.dtype, copy=True).contiguous()
+    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+
+
+def _locals(module: nn.Module) -> list[tuple[str, Tensor]]:
+    held = [*module._parameters.items(), *module._buffers.items()]
+    return [(name, tensor) for name, tensor in held if tensor is not None]
+
+
+def _replace(module: nn.Module, changed: Mapping[str, Tensor]) -> None:
+    for local, tensor in changed.items():
+        held = module._parameters if isinstance(tensor, nn.Parameter) else module._buffers
+        held[local] = tensor  # type: ignore[assignment]  # the two have different value types
+
+
+def _set_sizes(path: str, module: nn.Module, before: Mapping[str, tuple[int, ...]]) -> None:
+    shapes = {local: tuple(t.shape) for local, t in _locals(module)}
+    match module:
+        case TransposedConv() | Conv():
+            _set_convolution(path, module, before["weight"], shapes["weight"])
+        case nn.Linear():
+            module.out_features, module.in_features = shapes["weight"]
+        case BatchNorm() | InstanceNorm():
+            module.num_features = _length(path, shapes)
+        case nn.LayerNorm():
+            module.normalized_shape = shapes["weight"]
+        case nn.GroupNorm():
+            _set_group_norm(path, module, before["weight"][0], shapes["weight"][0])
+        case nn.PReLU():
+            module.num_parameters = shapes["weight"][0]
+        case nn.Embedding():
+            module.num_embeddings, module.embedding_dim = shapes["weight"]
+        case nn.MultiheadAttention() | nn.RNNBase():
+            raise FitError(f"{path} ({type(module).__name__}) can't change its size")
+
+
+def _set_convolution(path: str, module: Any, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    # A grouped convolution loses whole groups, so the channels of one group stay as many as they were.
+    own, per_group = (0, 1)
+    if module.groups > 1:
+        if after[per_group] != before[per_group] or after[own] % (before[own] // module.groups):
+            raise FitError(f"{path} has {module.groups} groups; a weight of shape {list(after)} has no whole groups")
+        module.groups = after[own] // (before[own] // module.groups)
+    sides = (after[own], after[per_group] * module.groups)
+    is_transposed = isinstance(module, TransposedConv)
+    module.in_channels, module.out_channels = sides if is_transposed else sides[::-1]
+
+
+def _set_group_norm(path: str, module: nn.GroupNorm, before: int, after: int) -> None:
+    size = before // module.num_groups
+    if module.num_groups > 1 and after % size:
+        raise FitError(f"{path} has groups of {size} channels; {after} channels have no whole groups")
+    module.num_groups = after // size if module.num_groups > 1 else 1
+    module.num_channels = after
+
+
+def _length(path: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    lengths = {shape[0] for shape in shapes.values() if len(shape) == 1}
+    if len(lengths) != 1:
+        raise FitError(f"{path} has tensors of lengths {sorted(lengths)}; a norm needs one length")
+    return lengths.pop()

@@ -1,0 +1,70 @@
+"""Mask: keep every shape and zero what a cut would remove; the yardstick that a cut is held against.
+
+Removing units must give what zeroing them gives. Norms whose statistics run over channels see fewer of them after a
+cut, so while the two are compared they count only the channels that stay.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from elastic.cutting import State, each
+from elastic.plan import LevelArray, Plan
+
+
+def masked(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict[str, Tensor]:
+    """Return the whole state dict with the parameters of every removed unit set to zero, buffers as they are."""
+    positions = plan.position_levels(levels)
+
+    def mask(name: str, tensor: Tensor) -> Tensor:
+        if not plan.tensors[name].is_parameter:
+            return tensor
+        for axis, found in positions.get(name, {}).items():
+            stays = torch.from_numpy(found <= level).to(tensor.device)
+            shape = [-1 if other == axis else 1 for other in range(tensor.dim())]
+            tensor = tensor.masked_fill(~stays.view(shape), 0)
+        return tensor
+
+    return each(state, plan, mask)
+
+
+class NormsOverWhatStays(TorchFunctionMode):
+    """While active, layer_norm and one-group group_norm take their statistics over channels whose weight isn't zero."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.layer_norm:
+            return _layer_norm(*args, **kwargs)
+        if func is F.group_norm and (args[1] if len(args) > 1 else kwargs["num_groups"]) == 1:
+            return _group_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _layer_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    if weight is None:
+        return F.layer_norm(input, normalized_shape, None, bias, eps)
+    return _normalised(input, weight, bias, tuple(range(-weight.dim(), 0)), eps)
+
+
+def _group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    if weight is None:
+        return F.group_norm(input, num_groups, None, bias, eps)
+    channels = (-1, *[1] * (input.dim() - 2))  # [C] -> [C, 1, ...]
+    bias = bias if bias is None else bias.view(channels)
+    return _normalised(input, weight.view(channels), bias, tuple(range(1, input.dim())), eps)
+
+
+def _normalised(x: Tensor, weight: Tensor, bias: Tensor | None, axes: tuple[int, ...], eps: float) -> Tensor:
+    stays = (weight != 0).to(x.dtype).expand(x.shape)
+    count = stays.sum(axes, keepdim=True).clamp_min(1)
+    mean = (x * stays).sum(axes, keepdim=True) / count
+    variance = ((x - mean).square() * stays).sum(axes, keepdim=True) / count
+    y = (x - mean) * torch.rsqrt(variance + eps) * weight
+    return y if bias is None else y + bias
