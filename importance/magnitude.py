@@ -1,0 +1,32 @@
+"""Magnitude: a unit matters as much as its weights are large.
+
+Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, section 3.1 (L1, producer rows); summed here over all
+that leaves with the unit: producer rows, consumer columns and norm weights. Biases and buffers are left out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from elastic.importance.reduction import sum_over_units
+from elastic.importance.seam import Scores
+from elastic.plan import Plan
+
+
+@dataclass(frozen=True)
+class Magnitude:
+    """Score = sum of |w|^p over the weights of a unit."""
+
+    p: int = 2
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, plan: Plan) -> Scores:
+        """Return one score for each unit, [units]."""
+        values = {
+            name: tensor.detach().abs().pow(self.p)
+            for name, tensor in model.named_parameters()
+            if not name.endswith("bias")
+        }
+        return sum_over_units(values, plan).astype(np.float64)
