@@ -1,0 +1,219 @@
+"""Checkpoint: where the core meets the file. Save all levels at once, load any of them, rebuild the largest.
+
+A file names its model out of the registry and is opened without importing anything that it says; the network of a
+level is built, fitted to the level's shapes and given its weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from elastic import models
+from elastic.costs import Cost, CostModel
+from elastic.cutting import State, cut
+from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
+from elastic.fitting import fit
+from elastic.metadata import Header, Level, read_axes, read_header, read_level, read_score, read_units, write
+from elastic.metadata import Tensor as Stored
+from elastic.plan import NEVER, Axis, Frozen, IntArray, LevelArray, Operation, Plan, TensorSpec
+from elastic.proofs import same_bits
+from elastic.targets import Target
+from elastic.tensors import restored, stored
+from elastic.version import VERSION
+
+MOST_OF_AN_ARGUMENT = 100_000  # classes, say
+WHOLE = "full"  # the name of the largest level
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """What a file says of its plan: enough to cut other widths from it without tracing again."""
+
+    plan: Plan
+    levels: LevelArray
+    scores: np.ndarray | None
+
+
+def save(
+    path: str | Path,
+    model: nn.Module,
+    plan: Plan,
+    levels: LevelArray,
+    *,
+    scores: np.ndarray | None = None,
+    names: Sequence[str] = (),
+    model_name: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    input: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Mapping[str, float]] | None = None,
+    tuned: Mapping[int, State] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write every level of a model into one file, contract `exact`: the largest level is the model, bit for bit.
+
+    `model_name` and `arguments` say how the registry builds it (`elastic/resnet56`, num_classes=10); a file without
+    them is loaded into a model that the caller gives. `input` is the preprocessing, `metrics` numbers by level name.
+    `tuned` has the state dicts of smaller levels that were trained since the cut: tensors that differ from the cut
+    become private to their level.
+
+    Raises InvalidWeights if a weight is not finite, PlanMismatch if plan and model differ; PathError and OutputExists.
+    """
+    state = model.state_dict()
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise InvalidWeights(f"{name} has values that are not finite; such a network is not saved")
+    positions = plan.position_levels(levels)
+    names = names or level_names(plan, levels)
+    costs = CostModel(plan)
+    described = tuple(
+        Level(name, cost.params, cost.macs, cost.bytes, dict((metrics or {}).get(name, {})))
+        for number, name in enumerate(names)
+        for cost in [costs.cost(levels <= number)]
+    )
+    header = Header(
+        contract="exact",
+        levels=described,
+        model={"name": model_name, "arguments": dict(arguments or {})},
+        input=dict(input or {}),
+        recipe={"elastic": VERSION, **(recipe or {})},
+        plan=_plan_to_json(plan),
+        aliases=plan.aliases,
+    )
+    write(
+        path,
+        header,
+        {name: stored(tensor) for name, tensor in state.items()},
+        positions,
+        private=_private(state, plan, levels, tuned or {}),
+        units={name: {a: u.astype(np.int32) for a, u in axes.items()} for name, axes in plan.axes_of_tensor.items()},
+        score=None if scores is None else np.asarray(scores, np.float32),
+        overwrite=overwrite,
+    )
+
+
+def load(
+    path: str | Path, level: int | str | None = None, *, model: nn.Module | None = None, header: Header | None = None
+) -> nn.Module:
+    """Return the network of a level, in eval mode; None is the largest.
+
+    It is built by the registry from the name in the file, or is `model`, changed to the level's shapes.
+
+    Raises UnknownName for a level or model that isn't there, FileFormatError for a file that is damaged, FitError if
+    the given model is another network.
+    """
+    header = header or read_header(path)
+    return fit(model if model is not None else build(header, path), load_state(path, level)).eval()
+
+
+def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
+    """Return the state dict of a level; reads that level's bytes only. None is the largest."""
+    return {name: restored(tensor) for name, tensor in read_level(path, level).items()}
+
+
+def build(header: Header, path: str | Path = "") -> nn.Module:
+    """Return the registry's network that a header names, with random weights and of the largest size."""
+    name, arguments = header.model.get("name"), header.model.get("arguments", {})
+    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
+        raise FileFormatError(f"{path} doesn't say which model it is of; give it (--model package.module:factory)")
+    for key, value in arguments.items():
+        if not _is_modest(value):
+            raise FileFormatError(
+                f"{path}: the model's argument {key}={str(value)[:40]} is no plain value of modest size"
+            )
+    return models.build(name, **arguments)
+
+
+def load_plan(path: str | Path) -> Planned:
+    """Return the plan, the levels and the scores that a file holds.
+
+    Raises FileFormatError if it has no labels.
+    """
+    header = read_header(path)
+    labels, of_axes = read_units(path), read_axes(path)
+    if not labels:
+        raise FileFormatError(f"{path} holds no labels of units; trace the model and save it again")
+    axes: dict[Axis, IntArray] = {(n, a): u.astype(np.int64) for n, found in labels.items() for a, u in found.items()}
+    plan = _plan_from_json(header, axes, path)
+    levels = np.zeros(plan.units, np.uint8)
+    for (name, axis), units in plan.axes.items():
+        levels[units[units != NEVER]] = of_axes[name][axis][units != NEVER]
+    return Planned(plan, levels, read_score(path))
+
+
+def level_names(plan: Plan, levels: LevelArray, targets: Sequence[Target] = ()) -> tuple[str, ...]:
+    """Return a name for each level, smallest first: its target where that is known, else its share of the MACs."""
+    costs = CostModel(plan)
+    smaller = [costs.cost(levels <= number) for number in range(int(levels.max(initial=0)))]
+    if len(targets) == len(smaller) == len({str(t) for t in targets}):
+        # Levels are sorted by MACs; give each the target that it was made for.
+        order = sorted(targets, key=lambda target: _share(target, costs.dense))
+        return (*(str(t) for t in order), WHOLE)
+    shares = [f"macs={cost.macs / max(1, costs.dense.macs):.1%}" for cost in smaller]
+    unique = [share if shares.count(share) == 1 else f"{share}-{number}" for number, share in enumerate(shares)]
+    return (*unique, WHOLE)
+
+
+def _private(state: State, plan: Plan, levels: LevelArray, tuned: Mapping[int, State]) -> dict[int, dict[str, Stored]]:
+    found: dict[int, dict[str, Stored]] = {}
+    for level, own in tuned.items():
+        if set(own) != set(state) or not 0 <= level < int(levels.max(initial=0)):
+            raise PlanMismatch(
+                f"tuned level {level} is no smaller level of this model, or has other tensors; cut it first"
+            )
+        shared = cut(state, plan, levels, level)
+        names = [name for name in own if name not in plan.aliases and not same_bits(own[name], shared[name])]
+        found[level] = {name: stored(own[name]) for name in names}
+    return found
+
+
+def _is_modest(value: object) -> bool:
+    # A file is data from elsewhere: it must not be able to ask for a network that no memory holds.
+    match value:
+        case bool() | None:
+            return True
+        case int():
+            return 0 <= value <= MOST_OF_AN_ARGUMENT
+        case float():
+            return -1 <= value <= 4
+        case str():
+            return len(value) <= 40
+    return False
+
+
+def _share(target: Target, dense: Cost) -> float:
+    return min(limit.of(dense) / dense[limit.quantity] for limit in target.limits)
+
+
+def _plan_to_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "operations": [[o.module, o.kind, o.weight, o.macs] for o in plan.operations],
+        "frozen": [[f.tensor, f.axis, f.positions, f.reason] for f in plan.frozen],
+        "tensors": {name: [list(s.shape), s.dtype, s.is_parameter] for name, s in plan.tensors.items()},
+    }
+
+
+def _plan_from_json(header: Header, axes: Mapping[Axis, IntArray], path: str | Path) -> Plan:
+    try:
+        operations = tuple(Operation(str(m), str(k), w, int(n)) for m, k, w, n in header.plan["operations"])
+        frozen = tuple(Frozen(str(t), int(a), int(p), str(r)) for t, a, p, r in header.plan["frozen"])
+        tensors = {
+            str(name): TensorSpec(tuple(int(n) for n in shape), str(dtype), bool(is_parameter))
+            for name, (shape, dtype, is_parameter) in header.plan["tensors"].items()
+        }
+        lengths = {home: tensors[home[0]].shape[home[1]] for home in axes}
+        weights = {o.weight for o in operations if o.weight is not None}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as reason:
+        raise FileFormatError(
+            f"{path}: its plan can't be read ({type(reason).__name__}: {reason}); save it again"
+        ) from reason
+    if not weights <= set(tensors) or any(len(axes[home]) != length for home, length in lengths.items()):
+        raise FileFormatError(f"{path}: its plan and its labels don't agree; save it again")
+    used = np.unique(np.concatenate([a[a != NEVER] for a in axes.values()]))
+    if len(used) != (used[-1] + 1 if len(used) else 0) or any(int(a.min()) < NEVER for a in axes.values()):
+        raise FileFormatError(f"{path}: its units are not numbered 0 to {len(used) - 1}; save it again")
+    return Plan(axes, tensors, operations, frozen, dict(header.aliases))

@@ -1,0 +1,90 @@
+"""Prune: trace, score, allocate and cut in one verb, for when the defaults will do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from elastic.allocation import Ranking, allocate
+from elastic.checkpoint import level_names, save
+from elastic.costs import Cost, CostModel
+from elastic.cutting import cut
+from elastic.fitting import fitted
+from elastic.importance import Criterion, Scores, score
+from elastic.plan import LevelArray, Plan
+from elastic.targets import Target, parse_target
+from elastic.tracing import Example, trace
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A network and its smaller levels, 0 the smallest; the last is the network itself, untouched."""
+
+    whole: nn.Module
+    plan: Plan
+    scores: Scores
+    levels: LevelArray  # [units], the level at which each unit first exists
+    targets: tuple[Target, ...]
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the levels, smallest first."""
+        return level_names(self.plan, self.levels, self.targets)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The smallest level, a network of its own."""
+        return self.level(0)
+
+    def level(self, level: int) -> nn.Module:
+        """Return the network of a level, a new one that shares no weights."""
+        return fitted(self.whole, cut(self.whole.state_dict(), self.plan, self.levels, level))
+
+    def cost(self, level: int = 0) -> Cost:
+        """Return what a level costs."""
+        return CostModel(self.plan).cost(self.levels <= level)
+
+    def save(self, path: str | Path, **options: Any) -> None:
+        """Write all levels into one elastic file; options as of `elastic.save`, `tuned` among them."""
+        options.setdefault("recipe", self.recipe)
+        save(path, self.whole, self.plan, self.levels, scores=self.scores, names=self.names, **options)
+
+
+def prune(
+    model: nn.Module,
+    example: Example,
+    *,
+    target: str | Target | Sequence[str | Target],
+    criterion: str | Criterion = "magnitude",
+    ranking: Ranking = "global",
+    keep_at_least: float = 1,
+    round_to: int = 1,
+    freeze: Sequence[str] = (),
+    seed: int = 0,
+) -> Pruned:
+    """Return the model cut to each target; the model itself stays as it is.
+
+    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list.
+
+    Raises what `trace`, `score` and `allocate` raise.
+    """
+    wanted = [target] if isinstance(target, str | Target) else list(target)
+    targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
+    plan = trace(model, example, freeze=freeze)
+    scores = score(model, plan, criterion, seed=seed)
+    levels = allocate(plan, scores, target=targets, ranking=ranking, keep_at_least=keep_at_least, round_to=round_to)
+    recipe = {
+        "criterion": criterion if isinstance(criterion, str) else type(criterion).__name__,
+        "ranking": ranking,
+        "targets": [str(t) for t in targets],
+        "keep_at_least": keep_at_least,
+        "round_to": round_to,
+        "freeze": list(freeze),
+        "seed": seed,
+    }
+    return Pruned(model, plan, scores, np.asarray(levels), targets, recipe)
