@@ -1,0 +1,174 @@
+"""Export: a level as a plain state dict, as ONNX, or as a torch.export program, each checked before it is done.
+
+The file is written beside its place, read back, run on images that it has not seen, in another batch size where the
+format has one, and compared with torch; only then does it take its name.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import ExportError, OutputExists, PathError, UnknownName
+from elastic.proofs import prove_equal, relative_error
+from elastic.tensors import stored
+from elastic.weights import read_weights
+
+Format = Literal["state-dict", "onnx", "torch-export"]
+FORMATS: tuple[str, ...] = get_args(Format)
+SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2"}
+TOLERANCE = 1e-4  # of the output's scale
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    path: Path
+    format: str
+    bytes: int
+    error: float  # largest difference from torch, relative to the largest output
+
+
+def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, *, overwrite: bool = False) -> Exported:
+    """Write the model and return what was written; the batch size is left open where the format can.
+
+    `example` [n, channels, height, width] gives the shape of an input. The model is run in eval mode and float32, and
+    stays as it is.
+
+    Raises UnknownName for a format, ExportError if the exporter fails or the result differs from torch by more than
+    1e-4 of the largest output; OutputExists and PathError as for any file.
+    """
+    if format not in FORMATS:
+        raise UnknownName(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    write, check = {
+        "state-dict": (_write_state, _check_state),
+        "onnx": (_write_onnx, _check_onnx),
+        "torch-export": (_write_program, _check_program),
+    }[format]
+    with _eval_mode(model), _beside(Path(path), overwrite) as temporary:
+        try:
+            with torch.no_grad():
+                write(model, example, temporary)
+                error = check(model, example, temporary)
+        except (ExportError, OSError):
+            raise
+        except Exception as reason:
+            why = f"{type(reason).__name__}: {str(reason).partition(chr(10))[0][:200]}"
+            raise ExportError(f"{format} of {type(model).__name__} failed: {why}") from reason
+        if not error <= TOLERANCE:
+            raise ExportError(
+                f"{format} of {type(model).__name__} differs from torch by {error:.1e}; nothing is written"
+            )
+        size = temporary.stat().st_size
+    return Exported(Path(path), format, size, error)
+
+
+def _write_state(model: nn.Module, example: Tensor, path: Path) -> None:
+    from elastic.metadata import write_plain
+
+    write_plain(path, {name: stored(t) for name, t in model.state_dict().items()}, overwrite=True)
+
+
+def _check_state(model: nn.Module, example: Tensor, path: Path) -> float:
+    prove_equal(read_weights(path), model.state_dict())
+    return 0.0
+
+
+def _write_onnx(model: nn.Module, example: Tensor, path: Path) -> None:
+    with _quiet():
+        torch.onnx.export(
+            model,
+            (_two(example),),
+            path,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=["input"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )
+
+
+def _check_onnx(model: nn.Module, example: Tensor, path: Path) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return _compare(model, example, lambda x: torch.from_numpy(session.run(None, {name: x.numpy()})[0]))
+
+
+def _write_program(model: nn.Module, example: Tensor, path: Path) -> None:
+    with _quiet():
+        program = torch.export.export(model, (_two(example),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        torch.export.save(program, path)
+
+
+def _check_program(model: nn.Module, example: Tensor, path: Path) -> float:
+    with _quiet():
+        return _compare(model, example, torch.export.load(path).module())
+
+
+def _compare(model: nn.Module, example: Tensor, other: Callable[[Tensor], Any]) -> float:
+    generator = torch.Generator().manual_seed(0)
+    errors = []
+    for batch in (1, 3):
+        x = torch.randn(batch, *example.shape[1:], generator=generator)
+        errors.append(relative_error(other(x), model(x)))
+    return max(errors)
+
+
+def _two(example: Tensor) -> Tensor:
+    # A batch of one would be taken for a constant.
+    return example[:1].expand(2, *example.shape[1:]).contiguous()
+
+
+@contextlib.contextmanager
+def _beside(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary name in the same folder, which becomes `path` if nothing fails."""
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path} exists; choose another name, or pass overwrite (--overwrite)")
+    if not path.parent.is_dir():
+        raise PathError(f"there is no folder {path.parent} to write {path.name} into")
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        with Path(name).open("rb") as file:
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError as reason:
+        raise PathError(f"can't write {path}: {reason.strerror or reason}") from reason
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters print progress and warn of their own deprecations; neither is the user's concern."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
