@@ -1,0 +1,38 @@
+"""Measure how long a network takes: the median over runs after a warm-up, with its spread."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one forward pass: median and quartiles over `runs`."""
+
+    median: float
+    low: float
+    high: float
+    runs: int
+
+
+@torch.inference_mode()
+def measure_latency(model: nn.Module, example: Tensor, *, runs: int = 30, at_least_seconds: float = 0.3) -> Latency:
+    """Return the latency of the model, in eval mode, on the example as it is, on the threads that torch has.
+
+    More than `runs` are made until `at_least_seconds` have passed.
+    """
+    was_training = model.training
+    model.eval()
+    for _ in range(3):
+        model(example)
+    seconds: list[float] = []
+    while len(seconds) < runs or sum(seconds) < at_least_seconds:
+        start = time.perf_counter()
+        model(example)
+        seconds.append(time.perf_counter() - start)
+    model.train(was_training)
+    low, median, high = statistics.quantiles(seconds, n=4)
+    return Latency(median, low, high, len(seconds))
