@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from elastic import models
-from elastic.errors import FileFormatError, PathError
+from elastic.errors import FileFormatError, OutputExists, PathError
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 Mean = Annotated[float, Field(allow_inf_nan=False)]
@@ -84,6 +84,21 @@ class Preprocessing(BaseModel):
         if not isinstance(found, dict):
             raise FileFormatError(f'{path} should hold {{"input": {{"mean": [...], "std": [...]}}}}')
         return cls.from_dict(default.to_dict() | found, where=str(path))
+
+    def write_beside(self, checkpoint_path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the JSON that `beside` reads, and return its path.
+
+        Raises OutputExists if there is another file of that name, PathError if it can't be written.
+        """
+        path = Path(checkpoint_path).with_suffix(".json")
+        try:
+            with path.open("w" if overwrite else "x", encoding="utf-8") as file:
+                json.dump({"input": self.to_dict()}, file, indent=1)
+        except FileExistsError as error:
+            raise OutputExists(f"{path} exists; choose another name, or pass --overwrite") from error
+        except OSError as error:
+            raise PathError(f"can't write {path}: {error.strerror or error}") from error
+        return path
 
     def with_(self, **overrides: Any) -> "Preprocessing":
         """Return a copy with those fields changed that are not None: options of a command line, as they come.
