@@ -1,0 +1,94 @@
+"""`elastic demo`: the main job on digits, from nothing to three sizes in one file, in about a minute."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elastic.cli import options
+from elastic.cli.printing import Steps, count, note, say, show, size, table
+
+NETWORK, DATA, TARGETS = "elastic/digits_resnet", "digits", ("macs=25%", "macs=50%")
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for what is made.")] = Path("demo"),
+    epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 30,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Train a small network on digits, prune it to 50 % and 25 %, tune norms, save, rebuild, verify, export.
+
+    Example: elastic demo -o demo
+    """
+    import torch
+
+    from elastic import checkpoint, exporting, models, proofs, pruning
+    from elastic.cli.networks import check_output, example_of, measure
+    from elastic.data import Preprocessing, load
+    from elastic.measuring import measure_latency
+    from elastic.picturing import Point, draw_levels
+    from elastic.training import norm_parameters, train
+
+    output.mkdir(parents=True, exist_ok=True)
+    file, picture = output / "digits.safetensors", output / "levels.png"
+    check_output(file, overwrite)
+    start = time.perf_counter()
+    torch.manual_seed(seed)
+    model, preprocessing = models.build(NETWORK), Preprocessing.default(NETWORK)
+    digits, example = load(DATA, train=True, preprocessing=preprocessing), example_of(preprocessing)
+    train(model, digits, epochs=epochs, seed=seed, progress=Steps("training"))
+    pruned = pruning.prune(model, example, target=TARGETS)
+    tuned = {number: pruned.level(number) for number in range(len(TARGETS))}
+    for number, network in tuned.items():
+        proofs.prove_cut(model, pruned.plan, pruned.levels, number, example)
+        steps = Steps(f"tuning the norms of {pruned.names[number]}")
+        parameters = norm_parameters(network)
+        train(
+            network,
+            digits,
+            epochs=(epochs + 1) // 2,
+            learning_rate=0.5,
+            seed=seed,
+            parameters=parameters,
+            progress=steps,
+        )
+    states = {number: network.state_dict() for number, network in tuned.items()}
+    pruned.save(file, model_name=NETWORK, input=preprocessing.to_dict(), tuned=states, overwrite=overwrite)
+    rows: list[dict[str, Any]] = []
+    for number, name in enumerate(pruned.names):
+        network, cost = checkpoint.load(file, name), pruned.cost(number)
+        exported = exporting.export(network, example, output / f"digits-{number}.onnx", "onnx", overwrite=overwrite)
+        top1 = measure(network, DATA, preprocessing, what=f"testing {name}", batch=360, limit=None, download=False).top1
+        row = {"level": name, "params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "top1": top1}
+        latency = measure_latency(network, example).median * 1e3
+        rows.append({**row, "milliseconds": latency, "onnx_bytes": exported.bytes, "onnx_error": exported.error})
+    tensors = proofs.prove_equal(checkpoint.load_state(file), model.state_dict())
+    points = [Point(row["level"], row["macs"], row["bytes"], row["top1"]) for row in rows]
+    draw_levels(points, picture, "One file, three sizes: a residual network on scikit-learn's digits")
+    seconds = time.perf_counter() - start
+    size_of_file = file.stat().st_size
+    result = {
+        "file": str(file),
+        "bytes": size_of_file,
+        "picture": str(picture),
+        "levels": rows,
+        "seconds": seconds,
+    }
+
+    def render() -> None:
+        columns = ["level", "params", "MACs", "size", "top-1", "latency", "ONNX = torch"]
+        table(columns, [_row(row) for row in rows])
+        say(f"{file}: all three in {size(size_of_file)}; they share their weights, norms are each level's own")
+        say(f"rebuilt: {tensors} tensors, bit for bit the trained network; masked = cut for both smaller levels")
+        say(f"latency: median of one image on {torch.get_num_threads()} threads, torch eager; picture: {picture}")
+
+    show(result, json, render)
+    note(f"done in {seconds:.0f} s")
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    costs = [count(row["params"]), count(row["macs"]), size(row["bytes"])]
+    return [row["level"], *costs, f"{row['top1']:.2f} %", f"{row['milliseconds']:.2f} ms", f"{row['onnx_error']:.0e}"]

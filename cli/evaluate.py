@@ -1,0 +1,56 @@
+"""`elastic eval`: held-out accuracy of a model, or of a level of a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elastic.cli import options
+from elastic.cli.printing import say, show
+
+
+def evaluate(
+    network: Annotated[str, typer.Argument(help="An elastic file, or a model's name with --weights.")],
+    data: Annotated[str, typer.Option(help="cifar10:DIR, imagenette:DIR, digits, ...: see `elastic prune --help`.")],
+    level: options.Level = None,
+    weights: options.Weights = None,
+    model: options.OwnModel = None,
+    num_classes: options.NumClasses = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    input_size: options.Size = None,
+    limit: options.Limit = None,
+    batch: options.Batch = 250,
+    download: options.Download = False,
+    json: options.Json = False,
+) -> None:
+    """Measure accuracy on the test part of a data set.
+
+    Example: elastic eval net.safetensors --level macs=50% --data cifar10:data
+    """
+    from elastic.cli.networks import is_file, load_level, measure, open_file, open_model
+    from elastic.errors import UnknownName
+    from elastic.metadata import find_level
+
+    if is_file(network):
+        header, preprocessing = open_file(Path(network))
+        number = find_level(header, level)
+        opened, name = load_level(Path(network), header, number, model), header.levels[number].name
+    else:
+        if weights is None or level is not None:
+            raise UnknownName("a model by name needs --weights and has no levels; for a level, give an elastic file")
+        found = open_model(network, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+        opened, preprocessing, name = found.model, found.preprocessing, str(weights)
+    metrics = measure(opened, data, preprocessing, what=f"testing {name}", batch=batch, limit=limit, download=download)
+    result = {
+        "network": network, "level": name, "data": data, "images": metrics.images, "correct": metrics.correct,
+        "top1": metrics.top1, "top5": metrics.top5, "loss": metrics.loss,
+    }  # fmt: skip
+    counts = f"{metrics.correct:,} of {metrics.images:,}"
+    show(
+        result,
+        json,
+        lambda: say(
+            f"{name}: top-1 {metrics.top1:.2f} % ({counts}), top-5 {metrics.top5:.2f} %, loss {metrics.loss:.4f}"
+        ),
+    )

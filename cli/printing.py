@@ -1,0 +1,95 @@
+"""What the command line shows: one aligned table, numbers with units, a progress line on stderr."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+errors = Console(stderr=True, highlight=False)
+
+
+def show(result: Mapping[str, Any], as_json: bool, render: Callable[[], None]) -> None:
+    """Print a result for a program or for a person."""
+    if as_json:
+        print(json.dumps(_finite(result), indent=1, sort_keys=True, allow_nan=False))
+    else:
+        render()
+
+
+def _finite(value: Any) -> Any:
+    # JSON has no word for a loss that is infinite or no number.
+    match value:
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case float():
+            return value if math.isfinite(value) else None
+    return value
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows to stdout, the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells).rstrip())
+
+
+def say(text: str) -> None:
+    """Print a line to stdout."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print a line of progress to stderr."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
+def count(number: float) -> str:
+    """Return a count with k, M or G: three digits that matter."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}" if number < 1000 * size else f"{number / size:.0f} {unit}"
+    return str(int(number))
+
+
+def size(number: float) -> str:
+    """Return bytes as kB, MB or GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.2f} {unit}"
+    return f"{int(number)} B"
+
+
+class Steps:
+    """A progress bar on stderr where that is a terminal, and plain lines where not."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.bar: Progress | None = None
+        self.task: Any = None
+        self.said = 0.0
+
+    def __enter__(self) -> "Steps":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()  # gives the cursor back, also when interrupted
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        if errors.is_terminal:
+            if self.bar is None:
+                columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                self.bar = Progress(*columns, console=errors, transient=True)
+                self.bar.start()
+                self.task = self.bar.add_task(self.what, total=total)
+            self.bar.update(self.task, completed=done, total=total)
+        elif done / total >= self.said + 0.25 or (done >= total and self.said == 0):
+            self.said = done / total
+            note(f"{self.what}: {done:,} of {total:,}")

@@ -1,0 +1,105 @@
+"""`elastic prune`: cut a trained network to one or more targets and keep everything in one file."""
+
+from typing import Annotated, Any
+
+import typer
+
+from elastic.cli import options
+from elastic.cli.printing import count, note, say, show, size, table
+
+
+def prune(
+    model: options.Model,
+    output: options.Output,
+    target: Annotated[
+        list[str],
+        typer.Option(help="macs=50%, params=1.2M, size=3MB; several limits with commas; repeat it for more levels."),
+    ],
+    weights: options.Weights = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Prune a network with random weights.")] = False,
+    data: options.Data = None,
+    criterion: Annotated[str, typer.Option(help="What ranks units: magnitude, magnitude-l1, random.")] = "magnitude",
+    ranking: Annotated[
+        str, typer.Option(help="global (all layers compete) or uniform (all lose the same share).")
+    ] = "global",
+    keep_at_least: Annotated[float, typer.Option(help="Channels that every layer keeps; below 1, a share of it.")] = 1,
+    round_to: Annotated[int, typer.Option(help="Keep multiples of so many channels.")] = 1,
+    freeze: Annotated[
+        list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random choices.")] = 0,
+    num_classes: options.NumClasses = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    input_size: options.Size = None,
+    limit: options.Limit = None,
+    batch: options.Batch = 250,
+    download: options.Download = False,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Cut a trained network to one or more targets; what is cut stays in the file.
+
+    Example: elastic prune elastic/resnet56 --weights w.safetensors --target macs=50% -o net.safetensors
+    """
+    from elastic import proofs, pruning
+    from elastic.cli.networks import check_output, measure, open_model
+    from elastic.errors import UnknownName
+    from elastic.targets import parse_target
+
+    check_output(output, overwrite)
+    targets = [parse_target(text) for text in target]
+    if weights is None and not untrained:
+        raise UnknownName(
+            "no weights were given; pass --weights FILE, or --untrained to prune a network of random weights"
+        )
+    opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    pruned = pruning.prune(
+        opened.model, opened.example, target=targets, criterion=criterion, ranking=ranking,  # type: ignore[arg-type]
+        keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], seed=seed,
+    )  # fmt: skip
+    plan = pruned.plan
+    note(f"{plan.units:,} units in {len(plan.groups)} groups; {len(plan.frozen)} axes frozen (elastic doctor)")
+    rows: list[dict[str, Any]] = []
+    for number, name in enumerate(pruned.names):
+        network = pruned.level(number)
+        row: dict[str, Any] = {"level": name, **_cost(pruned, number)}
+        if number < len(pruned.names) - 1:
+            row["masked_equals_cut"] = proofs.prove_cut(
+                opened.model, pruned.plan, pruned.levels, number, opened.example
+            )
+        if data is not None:
+            metrics = measure(
+                network, data, opened.preprocessing, what=f"testing {name}", batch=batch, limit=limit, download=download
+            )
+            row["top1"], row["images"] = metrics.top1, metrics.images
+        rows.append(row)
+    pruned.save(
+        output,
+        model_name=opened.name,
+        arguments=opened.arguments,
+        input=opened.preprocessing.to_dict(),
+        metrics={row["level"]: {"top1": row["top1"]} for row in rows if "top1" in row},
+        overwrite=overwrite,
+    )
+    written = output.stat().st_size
+    result = {"output": str(output), "bytes": written, "levels": rows}
+    show(result, json, lambda: _render(rows, f"{output}: {len(rows)} levels in {size(written)}"))
+
+
+def _cost(pruned: Any, level: int) -> dict[str, Any]:
+    cost, dense = pruned.cost(level), pruned.cost(len(pruned.names) - 1)
+    return {"params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "share_of_macs": cost.macs / dense.macs}
+
+
+def _render(rows: list[dict[str, Any]], summary: str) -> None:
+    accuracy = ["top-1"] if "top1" in rows[0] else []
+    table(["level", "params", "MACs", "of dense", "size", *accuracy, "masked = cut"], [_row(row) for row in rows])
+    say(summary)
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    costs = [count(row["params"]), count(row["macs"]), f"{row['share_of_macs']:.2%}", size(row["bytes"])]
+    accuracy = [f"{row['top1']:.2f} %"] if "top1" in row else []
+    proof = f"{row['masked_equals_cut']:.0e}" if "masked_equals_cut" in row else ""
+    return [row["level"], *costs, *accuracy, proof]

@@ -1,0 +1,57 @@
+"""`elastic rebuild`: put removed channels back, and prove that they are what was there."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elastic.cli import options
+from elastic.cli.printing import say, show, size
+
+
+def rebuild(
+    file: options.File,
+    output: options.Output,
+    level: options.Level = None,
+    against: Annotated[Path | None, typer.Option(help="The original weights, to compare with bit for bit.")] = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Rebuild a level from an elastic file as a plain state dict, by default the whole network.
+
+    Example: elastic rebuild net.safetensors -o whole.safetensors --against resnet56.safetensors
+    """
+    from elastic.cli.networks import check_output, open_file
+    from elastic.metadata import find_level, read_level, verify_level, write_plain
+    from elastic.proofs import prove_equal
+    from elastic.tensors import restored
+    from elastic.weights import read_weights
+
+    check_output(output, overwrite)
+    check_output(output.with_suffix(".json"), overwrite)
+    header, preprocessing = open_file(file)
+    number = find_level(header, level)
+    verify_level(file, number)
+    tensors = read_level(file, number)
+    same = None
+    if against is not None:
+        same = prove_equal({name: restored(tensor) for name, tensor in tensors.items()}, read_weights(against))
+    write_plain(output, tensors, overwrite=overwrite)
+    beside = preprocessing.write_beside(output, overwrite=overwrite)
+    result = {
+        "output": str(output),
+        "level": header.levels[number].name,
+        "tensors": len(tensors),
+        "bytes": output.stat().st_size,
+        "digest": header.levels[number].digest,
+        "equal_to_original": same,
+    }
+
+    def render() -> None:
+        say(f"{output}: level {result['level']}, {len(tensors)} tensors, {size(output.stat().st_size)}")
+        say(f"{beside}: what its input looks like; `elastic eval --weights` reads it")
+        say(f"SHA-256 of the level: {header.levels[number].digest} (as when it was saved)")
+        if same is not None:
+            say(f"bit for bit the original: {same} tensors of {against}")
+
+    show(result, json, render)
