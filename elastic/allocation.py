@@ -30,10 +30,8 @@ class Bounds:
     round_to: int = 1  # channels
 
     def __post_init__(self) -> None:
-        if self.keep_at_least <= 0:
-            raise TargetError(
-                f"--keep-at-least {self.keep_at_least:g} would empty a layer; give at least 1, or a share"
-            )
+        if not 0 < self.keep_at_least < np.inf:
+            raise TargetError(f"--keep-at-least {self.keep_at_least:g} is no width; give channels (1 or more) or a share")
         if self.round_to < 1:
             raise TargetError(f"--round-to {self.round_to} is no multiple; give 1 or more")
 
@@ -62,16 +60,31 @@ def allocate(
     Raises TargetError, before any work, if a target can't be reached, naming the least that can; PlanMismatch if
     scores are not one for each unit; InvalidWeights if a score is not a number.
     """
-    bounds = Bounds(keep_at_least, round_to)
-    order = rank(plan, scores, ranking)
-    costs = CostModel(plan)
-    targets = [
-        parse_target(t) if isinstance(t, str) else t for t in ([target] if isinstance(target, str | Target) else target)
-    ]
-    least = costs.cost(_least(plan, bounds, order))
-    for wanted in targets:
-        wanted.check(least, costs.dense)
-    return _levels(costs, bounds, order, targets)
+    bounds, order, costs = Bounds(keep_at_least, round_to), rank(plan, scores, ranking), CostModel(plan)
+    wanted = [target] if isinstance(target, str | Target) else target
+    targets = _smallest_first(costs, bounds, order, [parse_target(t) if isinstance(t, str) else t for t in wanted])
+    # The loosest target first; each tighter one chooses among the units that the one before kept, so levels nest.
+    levels = np.full(plan.units, len(targets), np.uint8)
+    for level in reversed(range(len(targets))):
+        inside = order[levels[order] == level + 1]
+        levels[_choose(costs, bounds, inside, targets[level])] = level
+    return levels
+
+
+def smallest_first(
+    plan: Plan,
+    scores: Scores,
+    targets: Sequence[Target],
+    *,
+    ranking: Ranking = "global",
+    keep_at_least: float = 1,
+    round_to: int = 1,
+) -> tuple[Target, ...]:
+    """Return the targets in the order of the levels that `allocate` makes of them: by MACs, each taken alone.
+
+    Raises what `allocate` raises.
+    """
+    return _smallest_first(CostModel(plan), Bounds(keep_at_least, round_to), rank(plan, scores, ranking), targets)
 
 
 def least_cost(plan: Plan, *, keep_at_least: float = 1, round_to: int = 1) -> Cost:
@@ -102,15 +115,14 @@ def rank(plan: Plan, scores: Scores, ranking: Ranking) -> IntArray:
     return np.argsort(value, kind="stable")
 
 
-def _levels(costs: CostModel, bounds: Bounds, order: IntArray, targets: Sequence[Target]) -> LevelArray:
-    # The loosest target first; each tighter one chooses among the units that the one before kept, so levels nest.
-    alone = [costs.cost(_choose(costs, bounds, order, target)) for target in targets]
-    looser_first = sorted(range(len(targets)), key=lambda i: -alone[i].macs)
-    levels = np.full(costs.plan.units, len(targets), np.uint8)
-    for place, i in enumerate(looser_first):
-        inside = order[levels[order] == len(targets) - place]
-        levels[_choose(costs, bounds, inside, targets[i])] = len(targets) - place - 1
-    return levels
+def _smallest_first(costs: CostModel, bounds: Bounds, order: IntArray, targets: Sequence[Target]) -> tuple[Target, ...]:
+    least = costs.cost(_least(costs.plan, bounds, order))
+    for target in targets:
+        target.check(least, costs.dense)
+    if len(targets) < 2:
+        return tuple(targets)
+    macs = [costs.cost(_choose(costs, bounds, order, target)).macs for target in targets]
+    return tuple(targets[i] for i in sorted(range(len(targets)), key=lambda i: macs[i]))
 
 
 def _choose(costs: CostModel, bounds: Bounds, order: IntArray, target: Target) -> BoolArray:

@@ -6,7 +6,7 @@ as plain data: scores, costs, cuts and files need nothing else.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -77,11 +77,7 @@ class Plan:
     tensors: Mapping[str, TensorSpec]
     operations: tuple[Operation, ...]
     frozen: tuple[Frozen, ...] = ()
-    aliases: Mapping[str, str] = None  # type: ignore[assignment]  # an empty one is made below
-
-    def __post_init__(self) -> None:
-        if self.aliases is None:
-            object.__setattr__(self, "aliases", {})
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def units(self) -> int:

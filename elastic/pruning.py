@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from elastic.allocation import Ranking, allocate
+from elastic.allocation import Ranking, allocate, smallest_first
 from elastic.checkpoint import level_names, save
 from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
@@ -28,7 +28,7 @@ class Pruned:
     plan: Plan
     scores: Scores
     levels: LevelArray  # [units], the level at which each unit first exists
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...]  # smallest first, one for each level but the last
     recipe: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -77,7 +77,9 @@ def prune(
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
     plan = trace(model, example, freeze=freeze)
     scores = score(model, plan, criterion, seed=seed)
-    levels = allocate(plan, scores, target=targets, ranking=ranking, keep_at_least=keep_at_least, round_to=round_to)
+    options: Any = {"ranking": ranking, "keep_at_least": keep_at_least, "round_to": round_to}
+    targets = smallest_first(plan, scores, targets, **options)
+    levels = allocate(plan, scores, target=targets, **options)
     recipe = {
         "criterion": criterion if isinstance(criterion, str) else type(criterion).__name__,
         "ranking": ranking,

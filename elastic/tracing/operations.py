@@ -35,9 +35,9 @@ _QUESTIONS |= {"dim", "layout", "device", "is_contiguous", "sym_is_contiguous", 
 _QUESTIONS |= {"is_non_overlapping_and_dense"}
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, weights: Mapping[int, tuple[str, Tensor]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.weights = weights
         self.found: dict[tuple[str | None, str], int] = {}
 

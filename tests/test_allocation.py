@@ -1,0 +1,175 @@
+"""Allocation: targets hold, nothing more would have fitted, bounds are kept, levels nest."""
+
+import numpy as np
+import pytest
+import torch
+
+from elastic import models
+from elastic.allocation import allocate, least_cost, smallest_first
+from elastic.costs import CostModel
+from elastic.errors import InvalidWeights, NothingToPrune, PlanMismatch, TargetError, UnknownName
+from elastic.importance import score
+from elastic.plan import Plan
+from elastic.targets import parse_target
+from elastic.tracing import trace
+
+NAMES = ["elastic/resnet20", "elastic/resnet8p", "elastic/vgg6_bn"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def scored(request: pytest.FixtureRequest) -> tuple[Plan, np.ndarray]:
+    torch.manual_seed(0)
+    model = models.build(request.param).eval()
+    plan = trace(model, torch.randn(1, 3, 32, 32), probe=False)
+    return plan, score(model, plan)
+
+
+@pytest.fixture(scope="module")
+def plan_and_scores() -> tuple[Plan, np.ndarray]:
+    torch.manual_seed(0)
+    model = models.build("elastic/resnet8p").eval()
+    plan = trace(model, torch.randn(1, 3, 32, 32), probe=False)
+    return plan, score(model, plan)
+
+
+TARGETS = ["macs=50%", "macs=25%", "params=40%", "size=60%", "macs=70%,params=50%", "macs=95%"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_cost_never_exceeds_the_target(scored, target: str) -> None:
+    plan, scores = scored
+    costs = CostModel(plan)
+    assert parse_target(target).holds(costs.cost(allocate(plan, scores, target=target) == 0), costs.dense)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_unit_that_left_would_still_fit(scored, target: str) -> None:
+    plan, scores = scored
+    costs, stays = CostModel(plan), allocate(plan, scores, target=target) == 0
+    for group in plan.groups:
+        gone = group.units[~stays[group.units]]
+        if len(gone):
+            more = stays.copy()
+            more[gone[0]] = True
+            assert not parse_target(target).holds(costs.cost(more), costs.dense), group.name
+
+
+@pytest.mark.parametrize("ranking", ["global", "uniform"])
+def test_half_of_the_macs_means_half_within_half_a_percent(scored, ranking) -> None:
+    plan, scores = scored
+    costs = CostModel(plan)
+    reached = costs.cost(allocate(plan, scores, target="macs=50%", ranking=ranking) == 0).macs / costs.dense.macs
+    assert 0.495 <= reached <= 0.5
+
+
+def test_levels_nest_and_each_keeps_its_target(scored) -> None:
+    plan, scores = scored
+    costs = CostModel(plan)
+    levels = allocate(plan, scores, target=["macs=75%", "macs=25%", "macs=50%"])
+    shares = [costs.cost(levels <= level).macs / costs.dense.macs for level in range(4)]
+    assert [share <= limit for share, limit in zip(shares, (0.25, 0.5, 0.75, 1), strict=True)] == [True] * 4
+
+
+def test_every_level_keeps_something_of_every_group(scored) -> None:
+    plan, scores = scored
+    levels = allocate(plan, scores, target="macs=10%")
+    assert all((levels[group.units] == 0).any() for group in plan.groups)
+
+
+def test_targets_are_put_in_the_order_of_their_levels(plan_and_scores) -> None:
+    wanted = [parse_target(text) for text in ("params=90%", "macs=25%", "size=50%")]
+    assert [str(t) for t in smallest_first(*plan_and_scores, wanted)] == ["macs=25%", "size=50%", "params=90%"]
+
+
+@pytest.mark.parametrize("multiple", [2, 4, 8])
+def test_widths_are_multiples_where_they_are_asked_to_be(scored, multiple: int) -> None:
+    plan, scores = scored
+    levels = allocate(plan, scores, target="macs=50%", round_to=multiple)
+    widths = [int((levels[group.units] == 0).sum()) * group.positions_per_unit for group in plan.groups]
+    assert [width % multiple for width in widths] == [0] * len(widths)
+
+
+@pytest.mark.parametrize(("least", "channels"), [(5, 5), (0.3, None)], ids=["channels", "share"])
+def test_every_group_keeps_at_least_what_was_asked(scored, least: float, channels: int | None) -> None:
+    plan, scores = scored
+    levels = allocate(plan, scores, target="macs=60%", keep_at_least=least)
+    for group in plan.groups:
+        wanted = channels if channels else least * len(group.units)
+        assert (levels[group.units] == 0).sum() >= wanted
+
+
+def test_equal_scores_do_not_overshoot(plan_and_scores) -> None:
+    plan, _ = plan_and_scores
+    costs = CostModel(plan)
+    reached = costs.cost(allocate(plan, np.ones(plan.units), target="macs=50%") == 0).macs / costs.dense.macs
+    assert 0.49 <= reached <= 0.5
+
+
+def test_uniform_ranking_takes_the_same_share_of_every_group(plan_and_scores) -> None:
+    plan, scores = plan_and_scores
+    levels = allocate(plan, scores, target="macs=30%", ranking="uniform")
+    shares = [float((levels[group.units] == 0).mean()) for group in plan.groups]
+    assert max(shares) - min(shares) <= 2 / min(len(group.units) for group in plan.groups)
+
+
+def test_units_with_the_least_scores_leave_first_within_a_group(plan_and_scores) -> None:
+    plan, scores = plan_and_scores
+    levels = allocate(plan, scores, target="macs=50%")
+    for group in plan.groups:
+        stay, leave = scores[group.units][levels[group.units] == 0], scores[group.units][levels[group.units] == 1]
+        assert not len(leave) or stay.min() >= leave.max()
+
+
+def test_an_impossible_target_names_the_least_that_can_be_reached(plan_and_scores) -> None:
+    plan, scores = plan_and_scores
+    share = least_cost(plan).macs / CostModel(plan).dense.macs
+    with pytest.raises(TargetError, match=f"the least this model can keep is {share:.1%}"):
+        allocate(plan, scores, target="macs=0.0001%")
+
+
+def test_bounds_raise_the_least(plan_and_scores) -> None:
+    plan, scores = plan_and_scores
+    with pytest.raises(TargetError, match="cannot be reached"):
+        allocate(plan, scores, target="macs=50%", keep_at_least=0.99)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "claim"),
+    [
+        ({"keep_at_least": 0}, "is no width"),
+        ({"keep_at_least": float("nan")}, "is no width"),
+        ({"round_to": 0}, "no multiple"),
+    ],
+    ids=["nothing", "nan", "zero"],
+)
+def test_bounds_that_make_no_sense_are_refused(plan_and_scores, bounds, claim: str) -> None:
+    with pytest.raises(TargetError, match=claim):
+        allocate(*plan_and_scores, target="macs=50%", **bounds)
+
+
+def test_scores_that_are_not_numbers_are_refused(plan_and_scores) -> None:
+    plan, scores = plan_and_scores
+    with pytest.raises(InvalidWeights, match=r"unit 3 in .* is nan"):
+        allocate(plan, np.where(np.arange(plan.units) == 3, np.nan, scores), target="macs=50%")
+
+
+def test_scores_of_another_plan_are_refused(plan_and_scores) -> None:
+    plan, _ = plan_and_scores
+    with pytest.raises(PlanMismatch, match="give one each"):
+        allocate(plan, np.ones(3), target="macs=50%")
+
+
+def test_an_unknown_ranking_is_refused(plan_and_scores) -> None:
+    with pytest.raises(UnknownName, match="known: global, uniform"):
+        allocate(*plan_and_scores, target="macs=50%", ranking="glboal")
+
+
+def test_frozen_layers_keep_their_width() -> None:
+    model = models.build("elastic/resnet20").eval()
+    plan = trace(model, torch.randn(1, 3, 32, 32), freeze=["layer2.*"], probe=False)
+    assert not any(name.startswith("layer2.") and axis == 0 for name, axis in plan.axes)
+
+
+def test_a_plan_in_which_nothing_can_leave_is_refused() -> None:
+    with pytest.raises(NothingToPrune, match=r"nothing in Linear can be pruned: .*output"):
+        trace(torch.nn.Linear(4, 2), torch.randn(1, 4))
