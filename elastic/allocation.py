@@ -31,7 +31,7 @@ class Bounds:
 
     def __post_init__(self) -> None:
         if not 0 < self.keep_at_least < np.inf:
-            raise TargetError(f"--keep-at-least {self.keep_at_least:g} is no width; give channels (1 or more) or a share")
+            raise TargetError(f"--keep-at-least {self.keep_at_least:g} is no width; give channels, or a share")
         if self.round_to < 1:
             raise TargetError(f"--round-to {self.round_to} is no multiple; give 1 or more")
 
