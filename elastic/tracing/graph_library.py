@@ -24,6 +24,7 @@ from elastic.errors import TraceError
 from elastic.plan import NEVER, Axis, IntArray
 from elastic.tracing.labels import Labels
 from elastic.tracing.layers import axes_of_side, coupled_channels, why_frozen
+from elastic.tracing.sealing import sealed
 from elastic.tracing.twin import Example, outputs, place, run
 
 Side = tuple[Any, str]  # a node of the library's graph, and "in" or "out"
@@ -62,9 +63,9 @@ def _build(twin: nn.Module, example: Example) -> tuple[Any, set[Any]]:
         roots.update(t.grad_fn for t in found)
         return found
 
-    graph = tp.DependencyGraph()
+    graph = _Graph()
     try:
-        with warnings.catch_warnings(), torch.enable_grad():
+        with warnings.catch_warnings(), torch.enable_grad(), sealed(twin):
             warnings.simplefilter("ignore")
             graph.build_dependency(twin, place(example, "meta"), run, remember, verbose=False)
     except Exception as reason:
@@ -75,6 +76,22 @@ def _build(twin: nn.Module, example: Example) -> tuple[Any, set[Any]]:
     return graph, roots
 
 
+class _Graph(tp.DependencyGraph):  # type: ignore[misc]
+    """The library's graph, told how wide the parts of a concatenation are: it guesses, and fails on long networks."""
+
+    def _trace(self, *args: Any, **kwargs: Any) -> Any:
+        nodes = super()._trace(*args, **kwargs)
+        for node in nodes.values():
+            if isinstance(node.module, tp.ops._ConcatOp):
+                dim = (node.grad_fn._saved_dim + 2**63) % 2**64 - 2**63  # autograd keeps a negative one unsigned
+                parts = [f._input_metadata[number].shape[dim] for f, number in node.grad_fn.next_functions if f]
+                node.module.concat_sizes = parts
+                node.module.is_partial = len(parts) != len(node.inputs) or len(parts) != len(
+                    node.grad_fn.next_functions
+                )
+        return nodes
+
+
 class _Cells:
     """Numbers for the channels of every side of every node, and which of them are the same."""
 
@@ -82,6 +99,7 @@ class _Cells:
         self.graph = graph
         self.numbers: dict[Side, IntArray] = {}  # cell of each channel, NEVER where none was met
         self.count = 0
+        self.widest = 0  # channels of the widest layer: an operation that seems to have more is misread
         self.pairs: list[tuple[IntArray, IntArray]] = []
         self.frozen: list[tuple[IntArray, str]] = []
 
@@ -89,9 +107,10 @@ class _Cells:
         """Follow every channel of every layer along every edge, each edge once for each channel."""
         waiting: list[tuple[Side, IntArray]] = []
         for module, node in self.graph.module2node.items():
-            for side in ("in", "out"):
-                if (size := self.size(module, side)) is not None:
-                    waiting.append((self.side(node, side), np.arange(size)))
+            for name in ("in", "out"):
+                if (size := self.size(module, name)) is not None:
+                    waiting.append((self.side(node, name), np.arange(size)))
+                    self.widest = max(self.widest, size)
         visited: dict[Side, set[int]] = {}
         while waiting:
             side, channels = waiting.pop()
@@ -124,7 +143,7 @@ class _Cells:
                 self.freeze(side, reason, sources)
             elif size == 1 and len(channels) > 1:
                 self.freeze(goal, "its one channel meets many")
-            elif size is not None and int(targets.max()) >= size:
+            elif int(targets.min()) < 0 or int(targets.max()) >= (self.widest if size is None else size):
                 self.freeze(side, "it meets an axis of another length", sources)
                 self.freeze(goal, "it meets an axis of another length")
             else:
@@ -174,7 +193,8 @@ class _Cells:
         """Return the unit of every cell, and why some of these units are frozen."""
         if self.count == 0:
             return np.empty(0, np.int64), {}
-        a, b = (np.concatenate([np.empty(0, np.int64), *side]) for side in zip(*self.pairs, strict=True))
+        none = np.empty(0, np.int64)
+        a, b = (np.concatenate(side) for side in zip((none, none), *self.pairs, strict=True))
         matrix = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(self.count, self.count))
         unit = connected_components(matrix, directed=False)[1].astype(np.int64)
         return unit, {int(u): reason for cells, reason in reversed(self.frozen) for u in np.unique(unit[cells])}
@@ -182,6 +202,8 @@ class _Cells:
 
 def barrier(module: Any) -> str | None:
     """Return why channels can't be followed through a node of the graph, None where they can."""
+    if getattr(module, "is_partial", False):
+        return "a concatenation with the network's input can't be followed"
     if isinstance(module, tp.ops._ElementWiseOp):
         name = str(module._grad_fn)
         return (
@@ -234,6 +256,14 @@ def _compile(twin: nn.Module, cells: _Cells) -> Labels:
         if dead.any():
             labels.reasons[home] = why[int(found[dead][0])]
         labels.axes[home] = np.where(dead, NEVER, found)
+    for path, module in twin.named_modules():
+        for local, tensor in module._parameters.items():
+            name = names.get(id(tensor), "")
+            if name == f"{path}.{local}".lstrip(".") and not any(
+                (name, axis) in labels.axes for axis in range(tensor.dim())
+            ):
+                labels.axes[name, 0] = np.full(tensor.shape[0] if tensor.dim() else 0, NEVER)
+                labels.reasons[name, 0] = why_frozen(module) or "no channel that could be followed leads to it"
     for node, side in cells.numbers:
         for tensor, axis in _axes(node, side) if side == "out" else ():
             if tensor is not None:

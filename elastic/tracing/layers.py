@@ -45,7 +45,7 @@ def why_frozen(module: nn.Module) -> str | None:
     """Return why no channel of a layer may leave, None where they may."""
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) != 1:
         return f"LayerNorm over {len(module.normalized_shape)} axes"
-    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+    if isinstance(module, nn.MultiheadAttention | nn.RNNBase | nn.RNNCellBase):
         return f"{type(module).__name__} can't be followed"
     parametrized = "parametrizations" in module._modules or hasattr(module, "weight_g")
     return "a parametrized weight" if parametrized else None

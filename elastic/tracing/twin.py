@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elastic.errors import TraceError
+
 Example = Tensor | Sequence[Any] | Mapping[str, Any]
 
 
@@ -70,7 +72,12 @@ def _twin(model: nn.Module, replace: Any) -> nn.Module:
             new = replace(tensor.detach())
             is_parameter = isinstance(tensor, nn.Parameter)
             memo[id(tensor)] = nn.Parameter(new, new.is_floating_point()) if is_parameter else new
-    twin = copy.deepcopy(model, memo).eval()
+    try:
+        twin = copy.deepcopy(model, memo).eval()
+    except (RuntimeError, TypeError) as reason:  # tensors that were computed (the old weight_norm), locks, generators
+        raise TraceError(
+            f"{type(model).__name__} can't be copied: {reason}; remove what a copy can't take, such as weight_norm"
+        ) from reason
     for module in twin.modules():
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
