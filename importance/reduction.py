@@ -20,7 +20,7 @@ def sum_over_units(values: Mapping[str, Tensor], plan: Plan) -> Scores:
     for (name, axis), labels in plan.axes.items():
         if name in values:
             others = [other for other in range(values[name].dim()) if other != axis]
-            along = values[name].double().sum(others) if others else values[name].double()  # [positions]
+            along = values[name].sum(others, dtype=torch.float64) if others else values[name].double()  # [positions]
             index = torch.from_numpy(np.where(labels == NEVER, plan.units, labels))
             totals.scatter_add_(0, index, along.cpu())
     return totals[:-1].numpy()

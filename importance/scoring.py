@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import torch
 from torch import nn
 
 from elastic.errors import InvalidWeights, PlanMismatch, UnknownName
@@ -29,7 +30,7 @@ def score(model: nn.Module, plan: Plan, criterion: str | Criterion = "magnitude"
     if isinstance(criterion, str) and criterion not in CRITERIA:
         raise UnknownName(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
     for name, tensor in model.named_parameters():
-        if not tensor.isfinite().all():
+        if not tensor.detach().sum(dtype=torch.float64).isfinite():  # one pass; float64 can't overflow on float32
             raise InvalidWeights(f"{name} has values that are not finite; a network with such weights can't be ranked")
     chosen = CRITERIA[criterion](seed) if isinstance(criterion, str) else criterion
     scores = np.asarray(chosen(model, plan), np.float64)
