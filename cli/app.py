@@ -4,12 +4,12 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from elastic.cli import demo, doctor, evaluate, export, info, prune, rebuild, verify
+from elastic.cli.printing import plain
 from elastic.errors import ElasticError, UnknownName
 from elastic.version import VERSION
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by whoever started us
-            setattr(sys, stream, Path(os.devnull).open("w"))
+            setattr(sys, stream, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     sys.exit(_run(given))
 
@@ -99,7 +99,7 @@ def _misuse(misuse: Any) -> str:
 
 
 def _one_line(reason: Exception) -> str:
-    text = " ".join(str(reason).split()) or type(reason).__name__
+    text = plain(" ".join(str(reason).split()) or type(reason).__name__)
     return (
         text if isinstance(reason, ElasticError) else f"{type(reason).__name__}: {text} (elastic --debug shows where)"
     )

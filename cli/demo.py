@@ -14,8 +14,8 @@ NETWORK, DATA, TARGETS = "elastic/digits_resnet", "digits", ("macs=25%", "macs=5
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for what is made.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 30,
-    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of training.")] = 30,
+    seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
@@ -26,7 +26,7 @@ def demo(
     import torch
 
     from elastic import checkpoint, exporting, models, proofs, pruning
-    from elastic.cli.networks import check_output, example_of, measure
+    from elastic.cli.networks import check_output, example_of, measure, open_data
     from elastic.data import Preprocessing, load
     from elastic.measuring import measure_latency
     from elastic.picturing import Point, draw_levels
@@ -34,34 +34,37 @@ def demo(
 
     output.mkdir(parents=True, exist_ok=True)
     file, picture = output / "digits.safetensors", output / "levels.png"
-    check_output(file, overwrite)
+    onnx = [output / f"digits-{number}.onnx" for number in range(len(TARGETS) + 1)]
+    for path in (file, picture, *onnx):
+        check_output(path, overwrite, path.suffix)
     start = time.perf_counter()
+    torch.set_num_threads(1)  # so small a network gains nothing from more, and loses much on a busy machine
     torch.manual_seed(seed)
     model, preprocessing = models.build(NETWORK), Preprocessing.default(NETWORK)
     digits, example = load(DATA, train=True, preprocessing=preprocessing), example_of(preprocessing)
-    train(model, digits, epochs=epochs, seed=seed, progress=Steps("training"))
+    with Steps("training") as steps:
+        train(model, digits, epochs=epochs, seed=seed, progress=steps)
     pruned = pruning.prune(model, example, target=TARGETS)
     tuned = {number: pruned.level(number) for number in range(len(TARGETS))}
     for number, network in tuned.items():
         proofs.prove_cut(model, pruned.plan, pruned.levels, number, example)
-        steps = Steps(f"tuning the norms of {pruned.names[number]}")
-        parameters = norm_parameters(network)
-        train(
-            network,
-            digits,
-            epochs=(epochs + 1) // 2,
-            learning_rate=0.5,
-            seed=seed,
-            parameters=parameters,
-            progress=steps,
-        )
+        with Steps(f"tuning the norms of {pruned.names[number]}") as steps:
+            train(
+                network,
+                digits,
+                epochs=2 * epochs,
+                learning_rate=0.5,
+                seed=seed,
+                parameters=norm_parameters(network),
+                progress=steps,
+            )
     states = {number: network.state_dict() for number, network in tuned.items()}
     pruned.save(file, model_name=NETWORK, input=preprocessing.to_dict(), tuned=states, overwrite=overwrite)
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(pruned.names):
         network, cost = checkpoint.load(file, name), pruned.cost(number)
-        exported = exporting.export(network, example, output / f"digits-{number}.onnx", "onnx", overwrite=overwrite)
-        top1 = measure(network, DATA, preprocessing, what=f"testing {name}", batch=360, limit=None, download=False).top1
+        exported = exporting.export(network, example, onnx[number], "onnx", overwrite=overwrite)
+        top1 = measure(network, open_data(DATA, preprocessing), what=f"testing {name}", batch=360).top1
         row = {"level": name, "params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "top1": top1}
         latency = measure_latency(network, example).median * 1e3
         rows.append({**row, "milliseconds": latency, "onnx_bytes": exported.bytes, "onnx_error": exported.error})
@@ -83,7 +86,7 @@ def demo(
         table(columns, [_row(row) for row in rows])
         say(f"{file}: all three in {size(size_of_file)}; they share their weights, norms are each level's own")
         say(f"rebuilt: {tensors} tensors, bit for bit the trained network; masked = cut for both smaller levels")
-        say(f"latency: median of one image on {torch.get_num_threads()} threads, torch eager; picture: {picture}")
+        say(f"latency: median of one image on one thread, torch eager; picture: {picture}")
 
     show(result, json, render)
     note(f"done in {seconds:.0f} s")

@@ -28,20 +28,28 @@ def evaluate(
 
     Example: elastic eval net.safetensors --level macs=50% --data cifar10:data
     """
-    from elastic.cli.networks import is_file, load_level, measure, open_file, open_model
+    from elastic.cli.networks import is_file, level_number, load_level, measure, open_data, open_file, open_model
     from elastic.errors import UnknownName
-    from elastic.metadata import find_level
 
+    of_names = {"--weights": weights, "--num-classes": num_classes, "--mean": mean, "--std": std, "--size": input_size}
     if is_file(network):
+        if idle := [option for option, value in of_names.items() if value is not None]:
+            raise UnknownName(
+                f"{network} is a file, which knows its own input and weights; leave out {', '.join(idle)}"
+            )
         header, preprocessing = open_file(Path(network))
-        number = find_level(header, level)
+        number = level_number(header, level)
         opened, name = load_level(Path(network), header, number, model), header.levels[number].name
     else:
-        if weights is None or level is not None:
-            raise UnknownName("a model by name needs --weights and has no levels; for a level, give an elastic file")
+        if weights is None or level is not None or model is not None:
+            raise UnknownName(
+                f"{network} is no file, so it is taken for a model's name: that needs --weights, and takes no --level "
+                f"and no --model"
+            )
         found = open_model(network, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
         opened, preprocessing, name = found.model, found.preprocessing, str(weights)
-    metrics = measure(opened, data, preprocessing, what=f"testing {name}", batch=batch, limit=limit, download=download)
+    images = open_data(data, preprocessing, download)
+    metrics = measure(opened, images, what=f"testing {name}", batch=batch, limit=limit)
     result = {
         "network": network, "level": name, "data": data, "images": metrics.images, "correct": metrics.correct,
         "top1": metrics.top1, "top5": metrics.top5, "loss": metrics.loss,

@@ -22,12 +22,12 @@ def export(
     Example: elastic export net.safetensors --level macs=50% --to onnx -o half.onnx
     """
     from elastic import exporting
-    from elastic.cli.networks import check_output, example_of, load_level, open_file
-    from elastic.metadata import find_level
+    from elastic.cli.networks import check_output, example_of, level_number, load_level, open_file
 
-    check_output(output, overwrite)
+    exporting.check_format(to)
+    check_output(output, overwrite, exporting.SUFFIXES[to])
     header, preprocessing = open_file(file)
-    number = find_level(header, level)
+    number = level_number(header, level)
     network = load_level(file, header, number, model)
     done = exporting.export(network, example_of(preprocessing), output, to, overwrite=overwrite)  # type: ignore[arg-type]
     name = header.levels[number].name

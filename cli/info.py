@@ -3,7 +3,7 @@
 from typing import Any
 
 from elastic.cli import options
-from elastic.cli.printing import count, say, show, size, table
+from elastic.cli.printing import count, plain, say, show, size, table
 
 
 def info(file: options.File, json: options.Json = False) -> None:
@@ -37,7 +37,7 @@ def info(file: options.File, json: options.Json = False) -> None:
 
     def render() -> None:
         measured = sorted({name for level in levels for name in level["metrics"]})
-        name = header.model.get("name") or "a network of the user's own"
+        name = plain(header.model.get("name") or "a network of the user's own")
         say(f"{file}: {name}, contract {header.contract}, {size(file.stat().st_size)}")
         rows = [
             [level["name"], count(level["params"]), count(level["macs"]), size(level["bytes"])]
@@ -45,6 +45,6 @@ def info(file: options.File, json: options.Json = False) -> None:
             for level in levels
         ]
         table(["level", "params", "MACs", "size", *measured], rows)
-        say("made with: " + ", ".join(f"{key}={value}" for key, value in header.recipe.items()))
+        say("made with: " + ", ".join(plain(f"{key}={value}") for key, value in header.recipe.items()))
 
     show(result, json, render)

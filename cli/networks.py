@@ -6,15 +6,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from elastic import models
-from elastic.checkpoint import build, load
-from elastic.cli.printing import Steps
+from elastic.checkpoint import load, load_state
+from elastic.cli.printing import Steps, note
 from elastic.data import Metrics, Preprocessing, evaluate, images_loader
 from elastic.data import load as load_data
 from elastic.errors import FileFormatError, OutputExists, PathError, UnknownName
-from elastic.metadata import Header, read_header
+from elastic.metadata import Header, find_level, is_elastic, read_header
+from elastic.tensors import take_dtypes
 from elastic.weights import load_weights, read_weights
+
+Images = Dataset[tuple[Tensor, int]]
+
+MOST_OF_AN_INPUT = 1 << 24  # values of one image, of a file's network: 2,364 x 2,364 pixels in colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +53,16 @@ def open_model(
     std: str | None = None,
     size: int | None = None,
 ) -> Opened:
-    """Return the network that the user named, in eval mode, with trained weights where a file is given."""
+    """Return the network that the user named, in eval mode; where a file of weights is given, with its dtypes."""
     arguments = {} if num_classes is None else {"num_classes": num_classes}
+    if weights is not None and weights.is_file() and is_elastic(weights):
+        raise FileFormatError(
+            f"{weights} is an elastic file; `elastic rebuild` makes plain weights of one of its levels"
+        )
     state = None if weights is None else read_weights(weights)
     model = models.from_spec(spec, **arguments)
     if state is not None:
-        load_weights(model, state)
+        load_weights(take_dtypes(model, state), state)
     own = ":" in spec
     if own and size is None:
         raise UnknownName(f"{spec} is not of the registry, so its input size isn't known; give --size")
@@ -62,21 +72,38 @@ def open_model(
     return Opened(model.eval(), "" if own else spec, arguments, preprocessing)
 
 
-def open_file(path: Path, own_model: str | None = None) -> tuple[Header, Preprocessing]:
-    """Return what a file says of itself and its input."""
+def open_file(path: Path) -> tuple[Header, Preprocessing]:
+    """Return what a file says of itself and its input; where it says nothing, what its network was designed for."""
     header = read_header(path)
-    if not header.input:
+    name = header.model.get("name")
+    if header.input:
+        preprocessing = Preprocessing.from_dict(header.input, where=str(path))
+    elif isinstance(name, str) and name:
+        note(f"{path} doesn't say what its input looks like; taken to be what {name} was designed for")
+        preprocessing = Preprocessing.default(name)
+    else:
         raise FileFormatError(
             f"{path} doesn't say what its input looks like; save it with input=Preprocessing(...).to_dict()"
         )
-    return header, Preprocessing.from_dict(header.input, where=str(path))
+    if preprocessing.channels * preprocessing.size**2 > MOST_OF_AN_INPUT:
+        size = f"{preprocessing.channels} channels of {preprocessing.size} x {preprocessing.size} pixels"
+        raise FileFormatError(f"{path} asks for images of {size}; that is no plausible input, it is damaged")
+    return header, preprocessing
 
 
-def load_level(path: Path, header: Header, level: str | int | None, own_model: str | None) -> nn.Module:
+def load_level(path: Path, header: Header, level: int | None, own_model: str | None) -> nn.Module:
     """Return the network of a level; the user's own factory builds it where the file names none."""
-    arguments = header.model.get("arguments", {})
-    model = models.from_spec(own_model, **arguments) if own_model else build(header, path)
-    return load(path, level, model=model, header=header)
+    if own_model is None:
+        return load(path, level, header=header)
+    model = models.from_spec(own_model, **header.model.get("arguments", {}))
+    return load(path, level, model=take_dtypes(model, load_state(path, level)), header=header)
+
+
+def level_number(header: Header, level: str | None) -> int:
+    """Return the number of a level that the user gave by name or number."""
+    if level is not None and level.isdecimal() and level not in {each.name for each in header.levels}:
+        return find_level(header, int(level))
+    return find_level(header, level)
 
 
 def is_file(spec: str) -> bool:
@@ -84,26 +111,24 @@ def is_file(spec: str) -> bool:
     return spec.endswith(".safetensors") or Path(spec).is_file()
 
 
-def measure(
-    model: nn.Module,
-    data: str,
-    preprocessing: Preprocessing,
-    *,
-    what: str,
-    batch: int,
-    limit: int | None,
-    download: bool,
-) -> Metrics:
-    """Return the accuracy of a network on the test part of a data set, with progress on stderr."""
-    dataset = load_data(data, train=False, preprocessing=preprocessing, download=download)
-    loader = images_loader(dataset, batch, limit=limit, seed=0)
-    return evaluate(model, loader, progress=Steps(what))
+def open_data(data: str, preprocessing: Preprocessing, download: bool = False) -> Images:
+    """Return the test part of a data set."""
+    return load_data(data, train=False, preprocessing=preprocessing, download=download)
 
 
-def check_output(path: Path, overwrite: bool) -> None:
-    """Raise before any work is done, if the output could not be written after it."""
+def measure(model: nn.Module, data: Images, *, what: str, batch: int, limit: int | None = None) -> Metrics:
+    """Return the accuracy of a network, which is changed to float32 as images are, with progress on stderr."""
+    loader = images_loader(data, batch, limit=limit, seed=0)
+    with Steps(what) as progress:
+        return evaluate(model.float(), loader, progress=progress)
+
+
+def check_output(path: Path, overwrite: bool, suffix: str = ".safetensors") -> None:
+    """Raise before any work is done, if the output could not be written after it, or its name would mislead."""
     if path.is_dir():
         raise PathError(f"{path} is a folder; give the name of a file")
+    if path.suffix != suffix:
+        raise PathError(f"{path} would be a {suffix} file; give it a name that ends so")
     if not path.parent.is_dir():
         raise PathError(f"there is no folder {path.parent} to write {path.name} into; make it first")
     if path.exists() and not overwrite:

@@ -19,16 +19,19 @@ Data = Annotated[
     ),
 ]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set into DIR where torchvision can.")]
-NumClasses = Annotated[int | None, typer.Option(help="Outputs of the network, where its builder's default is another.")]
+NumClasses = Annotated[
+    int | None, typer.Option(min=1, help="Outputs of the network, where its builder's default is another.")
+]
 Mean = Annotated[str | None, typer.Option(help="Mean of each channel, on pixels from 0 to 1: 0.485,0.456,0.406.")]
 Std = Annotated[str | None, typer.Option(help="Standard deviation of each channel: 0.229,0.224,0.225.")]
-Size = Annotated[int | None, typer.Option(help="Height and width of the input in pixels.")]
+Size = Annotated[int | None, typer.Option("--size", min=1, help="Height and width of the input in pixels.")]
 Level = Annotated[str | None, typer.Option(help="A level's name or number; 'smallest', 'largest' (the default).")]
-Limit = Annotated[int | None, typer.Option(help="Use only so many images, chosen at random with a fixed seed.")]
-Batch = Annotated[int, typer.Option(help="Images at a time.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use only so many images, chosen at random with a fixed seed.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images at a time.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 OwnModel = Annotated[
     str | None, typer.Option("--model", help="The model, for a file of your own network: package.module:factory.")
 ]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of random choices.")]

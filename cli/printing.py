@@ -44,6 +44,12 @@ def say(text: str) -> None:
     print(text)
 
 
+def plain(value: object) -> str:
+    """Return a value as text on one line that can do nothing to a terminal: what a file says is printed with this."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
+
+
 def note(text: str) -> None:
     """Print a line of progress to stderr."""
     errors.print(text, markup=False, soft_wrap=True)
@@ -52,8 +58,8 @@ def note(text: str) -> None:
 def count(number: float) -> str:
     """Return a count with k, M or G: three digits that matter."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}" if number < 1000 * size else f"{number / size:.0f} {unit}"
+        if number >= 0.9995 * size:  # what would round to 1000 of the smaller unit
+            return f"{number / size:.3g} {unit}" if number < 999.5 * size else f"{number / size:.0f} {unit}"
     return str(int(number))
 
 

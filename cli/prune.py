@@ -1,11 +1,18 @@
 """`elastic prune`: cut a trained network to one or more targets and keep everything in one file."""
 
+import math
 from typing import Annotated, Any
 
 import typer
 
 from elastic.cli import options
 from elastic.cli.printing import count, note, say, show, size, table
+
+
+def _more_than_nothing(number: float) -> float:
+    if not 0 < number < math.inf:
+        raise typer.BadParameter(f"{number} is not a number above 0; give at least 1, or a share of each layer")
+    return number
 
 
 def prune(
@@ -22,12 +29,15 @@ def prune(
     ranking: Annotated[
         str, typer.Option(help="global (all layers compete) or uniform (all lose the same share).")
     ] = "global",
-    keep_at_least: Annotated[float, typer.Option(help="Channels that every layer keeps; below 1, a share of it.")] = 1,
-    round_to: Annotated[int, typer.Option(help="Keep multiples of so many channels.")] = 1,
+    keep_at_least: Annotated[
+        float,
+        typer.Option(callback=_more_than_nothing, help="Channels that every layer keeps; below 1, a share of it."),
+    ] = 1,
+    round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1,
     freeze: Annotated[
         list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of random choices.")] = 0,
+    seed: options.Seed = 0,
     num_classes: options.NumClasses = None,
     mean: options.Mean = None,
     std: options.Std = None,
@@ -42,18 +52,22 @@ def prune(
 
     Example: elastic prune elastic/resnet56 --weights w.safetensors --target macs=50% -o net.safetensors
     """
+    import torch
+
     from elastic import proofs, pruning
-    from elastic.cli.networks import check_output, measure, open_model
+    from elastic.cli.networks import check_output, measure, open_data, open_model
     from elastic.errors import UnknownName
     from elastic.targets import parse_target
 
     check_output(output, overwrite)
     targets = [parse_target(text) for text in target]
-    if weights is None and not untrained:
-        raise UnknownName(
-            "no weights were given; pass --weights FILE, or --untrained to prune a network of random weights"
-        )
+    if (weights is None) is not untrained:
+        given = "no weights were given" if weights is None else "--weights and --untrained were given both"
+        raise UnknownName(f"{given}; pass --weights FILE, or --untrained to prune a network of random weights")
+    if weights is None:
+        torch.manual_seed(seed)
     opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    images = None if data is None else open_data(data, opened.preprocessing, download)
     pruned = pruning.prune(
         opened.model, opened.example, target=targets, criterion=criterion, ranking=ranking,  # type: ignore[arg-type]
         keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], seed=seed,
@@ -68,10 +82,8 @@ def prune(
             row["masked_equals_cut"] = proofs.prove_cut(
                 opened.model, pruned.plan, pruned.levels, number, opened.example
             )
-        if data is not None:
-            metrics = measure(
-                network, data, opened.preprocessing, what=f"testing {name}", batch=batch, limit=limit, download=download
-            )
+        if images is not None:
+            metrics = measure(network, images, what=f"testing {name}", batch=batch, limit=limit)
             row["top1"], row["images"] = metrics.top1, metrics.images
         rows.append(row)
     pruned.save(

@@ -21,23 +21,25 @@ def rebuild(
 
     Example: elastic rebuild net.safetensors -o whole.safetensors --against resnet56.safetensors
     """
-    from elastic.cli.networks import check_output, open_file
-    from elastic.metadata import find_level, read_level, verify_level, write_plain
+    from elastic.cli.networks import check_output, level_number
+    from elastic.data import Preprocessing
+    from elastic.metadata import read_header, read_level, verify_level, write_plain
     from elastic.proofs import prove_equal
     from elastic.tensors import restored
     from elastic.weights import read_weights
 
     check_output(output, overwrite)
-    check_output(output.with_suffix(".json"), overwrite)
-    header, preprocessing = open_file(file)
-    number = find_level(header, level)
+    check_output(output.with_suffix(".json"), overwrite, ".json")
+    header = read_header(file)
+    preprocessing = Preprocessing.from_dict(header.input, where=str(file)) if header.input else None
+    number = level_number(header, level)
     verify_level(file, number)
     tensors = read_level(file, number)
     same = None
     if against is not None:
         same = prove_equal({name: restored(tensor) for name, tensor in tensors.items()}, read_weights(against))
     write_plain(output, tensors, overwrite=overwrite)
-    beside = preprocessing.write_beside(output, overwrite=overwrite)
+    beside = None if preprocessing is None else preprocessing.write_beside(output, overwrite=overwrite)
     result = {
         "output": str(output),
         "level": header.levels[number].name,
@@ -49,7 +51,8 @@ def rebuild(
 
     def render() -> None:
         say(f"{output}: level {result['level']}, {len(tensors)} tensors, {size(output.stat().st_size)}")
-        say(f"{beside}: what its input looks like; `elastic eval --weights` reads it")
+        if beside is not None:
+            say(f"{beside}: what its input looks like; `elastic eval --weights` reads it")
         say(f"SHA-256 of the level: {header.levels[number].digest} (as when it was saved)")
         if same is not None:
             say(f"bit for bit the original: {same} tensors of {against}")

@@ -26,7 +26,9 @@ def verify(
     from elastic.metadata import verify_level
     from elastic.weights import read_weights
 
+    exporting.check_format(to)
     header, preprocessing = open_file(file)
+    same = None if against is None else proofs.prove_equal(checkpoint.load_state(file), read_weights(against))
     planned = checkpoint.load_plan(file)
     example, whole = example_of(preprocessing), load_level(file, header, None, model)
     rows: list[dict[str, Any]] = []
@@ -37,12 +39,9 @@ def verify(
         if number < len(header.levels) - 1:
             row["masked_equals_cut"] = proofs.prove_cut(whole, planned.plan, planned.levels, number, example)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"level{exporting.SUFFIXES.get(to, '')}"
+            path = Path(folder) / f"level{exporting.SUFFIXES[to]}"
             row["export_error"] = exporting.export(load_level(file, header, number, model), example, path, to).error  # type: ignore[arg-type]
         rows.append(row)
-    same = None
-    if against is not None:
-        same = proofs.prove_equal(checkpoint.load_state(file), read_weights(against))
     result = {"file": str(file), "levels": rows, "equal_to_original": same}
 
     def render() -> None:

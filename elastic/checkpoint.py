@@ -4,6 +4,7 @@ A file names its model out of the registry and is opened without importing anyth
 level is built, fitted to the level's shapes and given its weights.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from elastic import models
-from elastic.costs import Cost, CostModel
+from elastic.costs import CostModel
 from elastic.cutting import State, cut
 from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
 from elastic.fitting import fit
@@ -22,10 +24,12 @@ from elastic.metadata import Tensor as Stored
 from elastic.plan import NEVER, Axis, Frozen, IntArray, LevelArray, Operation, Plan, TensorSpec
 from elastic.proofs import same_bits
 from elastic.targets import Target
-from elastic.tensors import restored, stored
+from elastic.tensors import restored, stored, take_dtypes
 from elastic.version import VERSION
 
+LONGEST_NAME = 100  # letters
 MOST_OF_AN_ARGUMENT = 100_000  # classes, say
+MOST_BESIDE_WEIGHTS = 1 << 24  # elements that a network's builder may take for what isn't in its file
 WHOLE = "full"  # the name of the largest level
 
 
@@ -101,13 +105,16 @@ def load(
 ) -> nn.Module:
     """Return the network of a level, in eval mode; None is the largest.
 
-    It is built by the registry from the name in the file, or is `model`, changed to the level's shapes.
+    It is built by the registry from the name in the file, with the dtypes that were saved, or is `model`, changed to
+    the level's shapes.
 
     Raises UnknownName for a level or model that isn't there, FileFormatError for a file that is damaged, FitError if
     the given model is another network.
     """
-    header = header or read_header(path)
-    return fit(model if model is not None else build(header, path), load_state(path, level)).eval()
+    state = load_state(path, level)
+    if model is None:
+        model = take_dtypes(build(header or read_header(path), path), state)
+    return fit(model, state).eval()
 
 
 def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
@@ -116,16 +123,21 @@ def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Te
 
 
 def build(header: Header, path: str | Path = "") -> nn.Module:
-    """Return the registry's network that a header names, with random weights and of the largest size."""
+    """Return the registry's network that a header names, with random weights and of the largest size.
+
+    `path` is the file that the header is from: a network with more weights than its bytes could hold is refused.
+    """
     name, arguments = header.model.get("name"), header.model.get("arguments", {})
-    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not isinstance(arguments, dict):
         raise FileFormatError(f"{path} doesn't say which model it is of; give it (--model package.module:factory)")
     for key, value in arguments.items():
         if not _is_modest(value):
             raise FileFormatError(
                 f"{path}: the model's argument {key}={str(value)[:40]} is no plain value of modest size"
             )
-    return models.build(name, **arguments)
+    most = Path(path).stat().st_size + MOST_BESIDE_WEIGHTS if path else 1 << 62  # a weight takes a byte or more
+    with _Allocating(most, f"{path} is too small to hold the weights of {name}: it is not a file of that network"):
+        return models.build(name, **arguments)
 
 
 def load_plan(path: str | Path) -> Planned:
@@ -137,6 +149,8 @@ def load_plan(path: str | Path) -> Planned:
     labels, of_axes = read_units(path), read_axes(path)
     if not labels:
         raise FileFormatError(f"{path} holds no labels of units; trace the model and save it again")
+    if {name: set(found) for name, found in labels.items()} != {name: set(found) for name, found in of_axes.items()}:
+        raise FileFormatError(f"{path}: its labels and its levels are of different axes; save it again")
     axes: dict[Axis, IntArray] = {(n, a): u.astype(np.int64) for n, found in labels.items() for a, u in found.items()}
     plan = _plan_from_json(header, axes, path)
     levels = np.zeros(plan.units, np.uint8)
@@ -146,13 +160,14 @@ def load_plan(path: str | Path) -> Planned:
 
 
 def level_names(plan: Plan, levels: LevelArray, targets: Sequence[Target] = ()) -> tuple[str, ...]:
-    """Return a name for each level, smallest first: its target where that is known, else its share of the MACs."""
+    """Return a name for each level, smallest first: its share of the MACs, or its target if `targets` has one for each.
+
+    `targets` are smallest first, as `elastic.allocation.smallest_first` puts them.
+    """
     costs = CostModel(plan)
     smaller = [costs.cost(levels <= number) for number in range(int(levels.max(initial=0)))]
-    if len(targets) == len(smaller) == len({str(t) for t in targets}):
-        # Levels are sorted by MACs; give each the target that it was made for.
-        order = sorted(targets, key=lambda target: _share(target, costs.dense))
-        return (*(str(t) for t in order), WHOLE)
+    if len(targets) == len(smaller) == len({str(target) for target in targets}):
+        return (*(str(target) for target in targets), WHOLE)
     shares = [f"macs={cost.macs / max(1, costs.dense.macs):.1%}" for cost in smaller]
     unique = [share if shares.count(share) == 1 else f"{share}-{number}" for number, share in enumerate(shares)]
     return (*unique, WHOLE)
@@ -185,8 +200,20 @@ def _is_modest(value: object) -> bool:
     return False
 
 
-def _share(target: Target, dense: Cost) -> float:
-    return min(limit.of(dense) / dense[limit.quantity] for limit in target.limits)
+class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While active, refuses to make new tensors once they have more elements than `most` in all, with the reason."""
+
+    def __init__(self, most: int, reason: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.left = most
+        self.reason = reason
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if args and isinstance(args[0], list | tuple) and all(isinstance(length, int) for length in args[0]):
+            self.left -= math.prod(args[0])
+            if self.left < 0:
+                raise FileFormatError(self.reason)
+        return func(*args, **(kwargs or {}))
 
 
 def _plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -211,7 +238,8 @@ def _plan_from_json(header: Header, axes: Mapping[Axis, IntArray], path: str | P
         raise FileFormatError(
             f"{path}: its plan can't be read ({type(reason).__name__}: {reason}); save it again"
         ) from reason
-    if not weights <= set(tensors) or any(len(axes[home]) != length for home, length in lengths.items()):
+    is_whole = weights <= set(tensors) and set(tensors) | set(header.aliases) == set(header.names)
+    if not is_whole or any(len(axes[home]) != length for home, length in lengths.items()):
         raise FileFormatError(f"{path}: its plan and its labels don't agree; save it again")
     used = np.unique(np.concatenate([a[a != NEVER] for a in axes.values()]))
     if len(used) != (used[-1] + 1 if len(used) else 0) or any(int(a.min()) < NEVER for a in axes.values()):

@@ -5,6 +5,7 @@ labels. `params` counts parameters (tied ones once), `macs` what torch's flop co
 example input, `bytes` the plain safetensors file of the cut state dict, header included.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +59,7 @@ class CostModel:
 
     def cost_of_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> Cost:
         """Return the cost of the network whose tensors have these shapes."""
-        sizes = {name: int(np.prod(shape, dtype=np.int64)) for name, shape in shapes.items()}
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
         params = sum(sizes[name] for name, spec in self.plan.tensors.items() if spec.is_parameter)
         macs = sum(o.macs * (sizes[o.weight] if o.weight else 1) for o in self.plan.operations)
         return Cost(params, macs, self._bytes(shapes))

@@ -5,9 +5,11 @@ format has one, and compared with torch; only then does it take its name.
 """
 
 import contextlib
+import copy
+import io
 import logging
 import os
-import tempfile
+import secrets
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import ExportError, OutputExists, PathError, UnknownName
+from elastic.measuring import eval_mode
 from elastic.proofs import prove_equal, relative_error
 from elastic.tensors import stored
 from elastic.weights import read_weights
@@ -42,19 +45,21 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
     """Write the model and return what was written; the batch size is left open where the format can.
 
     `example` [n, channels, height, width] gives the shape of an input. The model is run in eval mode and float32, and
-    stays as it is.
+    stays as it is; a state dict keeps its dtypes.
 
     Raises UnknownName for a format, ExportError if the exporter fails or the result differs from torch by more than
-    1e-4 of the largest output; OutputExists and PathError as for any file.
+    1e-4 of the largest output; OutputExists, and PathError as for any file, or for one with another suffix.
     """
-    if format not in FORMATS:
-        raise UnknownName(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    check_format(format)
+    check_suffix(Path(path), format)
     write, check = {
         "state-dict": (_write_state, _check_state),
         "onnx": (_write_onnx, _check_onnx),
         "torch-export": (_write_program, _check_program),
     }[format]
-    with _eval_mode(model), _beside(Path(path), overwrite) as temporary:
+    if format != "state-dict" and any(t.is_floating_point() and t.dtype != torch.float32 for t in _tensors(model)):
+        model = copy.deepcopy(model).float()
+    with eval_mode(model), _beside(Path(path), overwrite) as temporary:
         try:
             with torch.no_grad():
                 write(model, example, temporary)
@@ -72,6 +77,23 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
     return Exported(Path(path), format, size, error)
 
 
+def check_format(format: str) -> None:
+    """Raise UnknownName if there is no such format."""
+    if format not in FORMATS:
+        raise UnknownName(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+
+
+def check_suffix(path: Path, format: str) -> None:
+    """Raise PathError if a file's name doesn't end as those of its format do: other programs go by it."""
+    if path.suffix != SUFFIXES[format]:
+        raise PathError(f"{path} is to be a {format} file; give it a name that ends with {SUFFIXES[format]}")
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
+
+
 def _write_state(model: nn.Module, example: Tensor, path: Path) -> None:
     from elastic.metadata import write_plain
 
@@ -85,17 +107,19 @@ def _check_state(model: nn.Module, example: Tensor, path: Path) -> float:
 
 def _write_onnx(model: nn.Module, example: Tensor, path: Path) -> None:
     with _quiet():
-        torch.onnx.export(
+        program = torch.onnx.export(
             model,
             (_two(example),),
-            path,
             dynamo=True,
-            external_data=False,
             verbose=False,
             input_names=["input"],
             output_names=["logits"],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
+        assert program is not None
+        for node in program.model.graph.all_nodes():
+            node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # paths on this machine, at every node
+        program.save(path, external_data=False)
 
 
 def _check_onnx(model: nn.Module, example: Tensor, path: Path) -> float:
@@ -109,7 +133,11 @@ def _check_onnx(model: nn.Module, example: Tensor, path: Path) -> float:
 def _write_program(model: nn.Module, example: Tensor, path: Path) -> None:
     with _quiet():
         program = torch.export.export(model, (_two(example),), dynamic_shapes=({0: torch.export.Dim("batch")},))
-        torch.export.save(program, path)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # paths on this machine
+        buffer = io.BytesIO()  # torch's own writer ends the whole process when a disk is full
+        torch.export.save(program, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def _check_program(model: nn.Module, example: Tensor, path: Path) -> float:
@@ -138,28 +166,19 @@ def _beside(path: Path, overwrite: bool) -> Iterator[Path]:
         raise OutputExists(f"{path} exists; choose another name, or pass overwrite (--overwrite)")
     if not path.parent.is_dir():
         raise PathError(f"there is no folder {path.parent} to write {path.name} into")
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
+    target = Path(os.path.realpath(path))  # a link stays a link
+    partial = target.with_name(f".{secrets.token_hex(8)}.partial{path.suffix}")
     try:
-        yield Path(name)
-        with Path(name).open("rb") as file:
+        yield partial
+        with partial.open("rb") as file:
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        partial.replace(target)
     except OSError as reason:
-        raise PathError(f"can't write {path}: {reason.strerror or reason}") from reason
+        first = reason.__cause__ if isinstance(reason, PathError) and reason.__cause__ else reason
+        why = getattr(first, "strerror", None) or first
+        raise PathError(f"can't write {path}: {why}; what was there is unchanged") from reason
     finally:
-        Path(name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

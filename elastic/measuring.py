@@ -1,7 +1,9 @@
 """Measure how long a network takes: the median over runs after a warm-up, with its spread."""
 
+import contextlib
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,15 +26,25 @@ def measure_latency(model: nn.Module, example: Tensor, *, runs: int = 30, at_lea
 
     More than `runs` are made until `at_least_seconds` have passed.
     """
-    was_training = model.training
-    model.eval()
-    for _ in range(3):
-        model(example)
     seconds: list[float] = []
-    while len(seconds) < runs or sum(seconds) < at_least_seconds:
-        start = time.perf_counter()
-        model(example)
-        seconds.append(time.perf_counter() - start)
-    model.train(was_training)
+    with eval_mode(model):
+        for _ in range(3):
+            model(example)
+        while len(seconds) < runs or sum(seconds) < at_least_seconds:
+            start = time.perf_counter()
+            model(example)
+            seconds.append(time.perf_counter() - start)
     low, median, high = statistics.quantiles(seconds, n=4)
     return Latency(median, low, high, len(seconds))
+
+
+@contextlib.contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Change the model to eval mode for a while; every module gets its own mode back: some may be frozen on purpose."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training

@@ -25,7 +25,9 @@ class Limit:
 
     def of(self, dense: Cost) -> int:
         """Return the most that the limit allows, for a network of this dense cost."""
-        return int(self.share * dense[self.quantity]) if self.share is not None else self.amount or 0
+        if self.share is None:
+            return self.amount or 0
+        return int(round(self.share * dense[self.quantity], 6))  # 33.3% of 1000 is 333, also in floats
 
     def __str__(self) -> str:
         return f"{self.quantity}={self.share * 100:g}%" if self.share is not None else f"{self.quantity}={self.amount}"

@@ -1,8 +1,10 @@
 """From torch's tensors to the file's and back, without copies where the memory allows."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elastic.dtypes import DTYPES, dtype_name
 from elastic.metadata import Tensor as Stored
@@ -22,3 +24,11 @@ def restored(tensor: Stored) -> Tensor:
     """Return the torch tensor of a stored one, sharing its memory."""
     bits = torch.from_numpy(np.ascontiguousarray(tensor.bits).reshape(tensor.bits.shape))
     return bits.view(DTYPES[tensor.dtype])
+
+
+def take_dtypes(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Change the model's floating-point parameters and buffers to the dtypes of a state dict, and return it."""
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if name in state and tensor.is_floating_point() and state[name].is_floating_point():
+            tensor.data = tensor.data.to(state[name].dtype)
+    return model

@@ -5,7 +5,6 @@ the same width. Nothing here computes with values: files cut, move and compare b
 """
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,9 +61,7 @@ class Tensor:
 
 
 def raw(bits: Bits) -> memoryview:
-    """Return the little-endian bytes of an array in C order, a view where the array has that order."""
-    if sys.byteorder == "big":
-        bits = bits.astype(bits.dtype.newbyteorder("<"), copy=False)
+    """Return the bytes of an array in C order, a view where the array has that order; `DTYPES` are little-endian."""
     return np.ascontiguousarray(bits).reshape(-1).view(np.uint8).data
 
 
