@@ -1,17 +1,23 @@
 """Allocation: targets hold, nothing more would have fitted, bounds are kept, levels nest."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from elastic import models
-from elastic.allocation import allocate, least_cost, smallest_first
+from elastic.allocation import Bounds, allocate, least_cost, rank, smallest_first
 from elastic.costs import CostModel
 from elastic.errors import InvalidWeights, NothingToPrune, PlanMismatch, TargetError, UnknownName
 from elastic.importance import score
-from elastic.plan import Plan
+from elastic.plan import Group, Plan
 from elastic.targets import parse_target
 from elastic.tracing import trace
+from tests.networks import chain, dense_block, depthwise, grouped, projected_residual, residual, transposed_grouped
+from tests.strategies import networks
 
 NAMES = ["elastic/resnet20", "elastic/resnet8p", "elastic/vgg6_bn"]
 
@@ -173,3 +179,147 @@ def test_frozen_layers_keep_their_width() -> None:
 def test_a_plan_in_which_nothing_can_leave_is_refused() -> None:
     with pytest.raises(NothingToPrune, match=r"nothing in Linear can be pruned: .*output"):
         trace(torch.nn.Linear(4, 2), torch.randn(1, 4))
+
+
+SMALL = [chain, residual, projected_residual, dense_block, depthwise, grouped, transposed_grouped]
+WIRED = {make.__name__: make for make in SMALL}
+QUANTITIES = ["macs", "params", "size"]
+
+
+@functools.cache
+def plan_of(name):
+    torch.manual_seed(0)
+    return trace(WIRED[name](), torch.randn(1, 3, 6, 6))
+
+
+def some_scores(plan, seed=0):
+    return np.random.default_rng(seed).random(plan.units)
+
+
+def counts(plan, stays):
+    return [int(stays[group.units].sum()) for group in plan.groups]
+
+
+def steps_that_fit(plan, stays, target, bounds):
+    """Return the groups of which the next step, of any units, would still keep the target: there must be none."""
+    costs = CostModel(plan)
+    found = []
+    for group, now in zip(plan.groups, counts(plan, stays), strict=True):
+        absent = group.units[~stays[group.units]]
+        more = stays.copy()
+        more[absent[: bounds.kept(group, now + 1) - now]] = True
+        if len(absent) and target.holds(costs.cost(more), costs.dense):
+            found.append(group.name)
+    return found
+
+
+@given(networks(), st.data())
+def test_a_target_is_kept_and_nothing_more_fits(case, data):
+    plan = case[2]
+    quantity, share = data.draw(st.sampled_from(QUANTITIES)), data.draw(st.integers(20, 100))
+    scores = np.array(
+        data.draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=plan.units, max_size=plan.units))
+    )
+    bounds = Bounds(data.draw(st.sampled_from([1, 2, 0.5])), data.draw(st.sampled_from([1, 2, 4])))
+    options = {"keep_at_least": bounds.keep_at_least, "round_to": bounds.round_to}
+    target, costs = parse_target(f"{quantity}={share}%"), CostModel(plan)
+    assume(target.holds(least_cost(plan, **options), costs.dense))
+    ranking = data.draw(st.sampled_from(["global", "uniform"]))
+    stays = allocate(plan, scores, target=target, ranking=ranking, **options) == 0
+    assert target.holds(costs.cost(stays), costs.dense)
+    assert steps_that_fit(plan, stays, target, bounds) == []
+
+
+@given(networks(), st.lists(st.integers(30, 100), min_size=2, max_size=4), st.sampled_from(["global", "uniform"]))
+def test_every_level_of_several_keeps_its_own_target(case, shares, ranking):
+    plan, costs = case[2], CostModel(case[2])
+    assume(least_cost(plan).macs <= min(shares) / 100 * costs.dense.macs)
+    levels = allocate(plan, some_scores(plan), target=[f"macs={share}%" for share in shares], ranking=ranking)
+    found = [costs.cost(levels <= number).macs for number in range(len(shares))]
+    assert all(macs <= share / 100 * costs.dense.macs for macs, share in zip(found, sorted(shares), strict=True))
+
+
+@pytest.mark.parametrize("name", WIRED)
+def test_levels_nest_and_the_highest_is_the_whole(name):
+    plan = plan_of(name)
+    levels = allocate(plan, some_scores(plan), target=["macs=90%", "macs=60%"])
+    assert levels.dtype == np.uint8
+    assert levels.max() == 2
+    assert CostModel(plan).cost(levels <= 2) == CostModel(plan).dense
+
+
+def test_several_limits_of_one_level_all_hold():
+    plan, costs = plan_of("residual"), CostModel(plan_of("residual"))
+    target = parse_target("macs=70%,params=50%,size=80%")
+    stays = allocate(plan, some_scores(plan), target=target) == 0
+    assert target.holds(costs.cost(stays), costs.dense)
+    assert steps_that_fit(plan, stays, target, Bounds()) == []
+
+
+def test_the_order_of_targets_does_not_matter():
+    plan = plan_of("chain")
+    a, b = (allocate(plan, some_scores(plan), target=t) for t in (["macs=80%", "macs=40%"], ["macs=40%", "macs=80%"]))
+    assert np.array_equal(a, b)
+
+
+def test_the_whole_network_is_a_target_too():
+    plan = plan_of("chain")
+    assert not allocate(plan, some_scores(plan), target="macs=100%").any()
+
+
+def test_uniform_takes_the_same_share_of_every_group():
+    plan = plan_of("projected_residual")  # groups of 8 and of 12
+    scores = some_scores(plan) * np.where(plan.group_of_unit == 0, 1000, 1)
+    stays = np.ones(plan.units, bool)
+    stays[rank(plan, scores, "uniform")[:10]] = False
+    assert counts(plan, stays) == [4, 6]
+
+
+def test_global_compares_scores_relative_to_the_mean_of_the_group():
+    plan = plan_of("projected_residual")
+    scale = np.where(plan.group_of_unit == 0, 1000, 1)
+    scores = some_scores(plan)
+    for group in plan.groups:
+        scores[group.units] /= scores[group.units].mean()
+    assert np.array_equal(rank(plan, scores, "global"), rank(plan, scores * scale, "global"))
+
+
+@pytest.mark.parametrize(("least", "kept"), [(1, 1), (3, 3), (0.25, 2), (0.5, 4), (0.51, 5), (100, 8)])
+def test_a_group_keeps_at_least_so_many(least, kept):
+    assert Bounds(keep_at_least=least).kept(group(8), 0) == kept
+
+
+@pytest.mark.parametrize(
+    ("units", "per_unit", "round_to", "wanted", "kept"),
+    [
+        (20, 1, 8, 1, 8),
+        (20, 1, 8, 9, 16),
+        (20, 1, 8, 17, 20),
+        (6, 1, 8, 2, 6),
+        (32, 4, 8, 3, 4),
+        (6, 3, 4, 1, 4),
+        (16, 8, 8, 1, 1),
+    ],
+)
+def test_positions_are_multiples_or_the_whole(units, per_unit, round_to, wanted, kept):
+    assert Bounds(round_to=round_to).kept(group(units, per_unit), wanted) == kept
+    assert kept == units or kept * per_unit % round_to == 0
+
+
+def group(units, per_unit=1):
+    return Group("layer", np.arange(units), (("layer.weight", 0),), per_unit)
+
+
+@pytest.mark.parametrize("name", WIRED)
+@pytest.mark.parametrize("round_to", [2, 3, 4])
+def test_every_axis_keeps_multiples_or_everything(name, round_to):
+    plan = plan_of(name)
+    stays = allocate(plan, some_scores(plan), target="macs=85%", round_to=round_to) == 0
+    for group, count in zip(plan.groups, counts(plan, stays), strict=True):
+        assert count == len(group.units) or count * group.positions_per_unit % round_to == 0
+
+
+def test_the_least_is_within_reach():
+    plan = plan_of("chain")
+    least = least_cost(plan).macs
+    assert CostModel(plan).cost(allocate(plan, some_scores(plan), target=f"macs={least}") == 0).macs == least

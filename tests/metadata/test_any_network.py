@@ -6,7 +6,7 @@ from elastic_files import Network, expected, networks, same_bits, small_network,
 from hypothesis import HealthCheck, given, settings
 
 from elastic.errors import ProofFailed, UnknownName
-from elastic.metadata import level_digest, read_axes, read_header, read_level, tensor_digest, verify_level
+from elastic.metadata import Tensor, level_digest, read_axes, read_header, read_level, tensor_digest, verify_level
 
 repeated = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
@@ -94,3 +94,11 @@ def test_what_is_read_can_be_changed_and_the_file_stays(tmp_path: Path) -> None:
         for tensor in read_level(path, level).values():
             tensor.bits[...] = 0
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("level", [0, 9, 10, 99, 100, 255])
+def test_a_file_holds_as_many_levels_as_a_byte_counts(tmp_path: Path, level: int) -> None:
+    ages = np.random.default_rng(0).permutation(256).astype(np.uint8)
+    network = Network({"w": Tensor("U8", ages.reshape(256, 1))}, {"w": {0: ages}}, 256)
+    write_network(tmp_path / "net.safetensors", network)
+    assert same_bits(read_level(tmp_path / "net.safetensors", level)["w"], expected(network, "w", level))

@@ -63,8 +63,8 @@ UNKNOWN = {
         r"~axis/0 is I8 \[6\], not U8",
     ),
     "axis levels that are too high": (
-        lambda p: p.update({"~axis/0": Tensor("U8", p["~axis/0"].bits + 7)}),
-        "~axis/0 names level 9 of 3",
+        lambda p: p.update({"~axis/0": Tensor("U8", p["~axis/0"].bits + 1)}),
+        "~axis/0 names level 3 of 3",
     ),
     "axis levels along two axes": (
         lambda p: p.update({"~axis/0": Tensor("U8", p["~axis/0"].bits.reshape(2, 3))}),

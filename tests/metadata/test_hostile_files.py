@@ -56,6 +56,7 @@ def test_five_thousand_damaged_files_are_read_or_refused(path: Path, tmp_path: P
 
 HOSTILE = {
     "newer version": (lambda h, e: e.update(version=2), "newer version"),
+    "version zero": (lambda h, e: e.update(version=0), "must be 1"),
     "no version": (lambda h, e: e.pop("version"), "version"),
     "version as text": (lambda h, e: e.update(version="1"), "version"),
     "unknown contract": (lambda h, e: e.update(contract="loose"), "exact, nested, joint"),
@@ -98,6 +99,7 @@ HOSTILE = {
     ),
     "a stored tensor without a name": (lambda h, e: (e["names"].remove("mask"), e["digests"].pop("mask")), "mask"),
     "a digest too few": (lambda h, e: e["digests"].pop("mask"), "digest"),
+    "a digest too many": (lambda h, e: e["digests"].update(ghost="0" * 64), "one digest for each"),
     "model is a list": (lambda h, e: e.update(model=[]), "model"),
     "an unknown dtype": (lambda h, e: h["mask"].update(dtype="F4"), "F4"),
     "a negative length": (lambda h, e: h["mask"].update(shape=[-3]), "shape"),
@@ -209,3 +211,41 @@ def test_only_an_elastic_file_is_called_elastic(path: Path, tmp_path: Path) -> N
     ]
     with pytest.raises(PathError, match="missing"):
         is_elastic(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("header", "match"),
+    [
+        ("[]", "no JSON object"),
+        ('{"a":3}', "'a' lacks a dtype"),
+        ('{"a":{"dtype":"U8","shape":[1]}}', "'a' lacks a dtype, a shape or two offsets"),
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}', "'a' lacks a dtype, a shape or two offsets"),
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}}', "does not lie in the 1 bytes"),
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}}', "no valid shape or offsets"),
+        ('{"a":{"dtype":["U8"],"shape":[1],"data_offsets":[0,1]}}', "has dtype"),
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', "begins at byte"),
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', "fetch the whole file again"),
+        ('{"__metadata__":{"elastic":1}}', "must map texts to texts"),
+        ('{"a":1,"a":1}', "the same key twice"),
+    ],
+    ids=["list", "number", "no offsets", "one", "two bytes", "negative", "dtype", "gap", "rest", "metadata", "doubled"],
+)
+def test_a_damaged_container_is_refused(tmp_path: Path, header: str, match: str) -> None:
+    (tmp_path / "net").write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"\0\0")
+    with pytest.raises(FileFormatError, match=match):
+        read_header(tmp_path / "net")
+
+
+def test_a_file_that_may_not_be_read_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PathError, match="Permission denied; check its permissions"):
+        read_header(path)
+
+
+def test_a_header_that_is_too_long_is_not_even_parsed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.metadata.schema.TEXT_CAP", 1000)
+    with pytest.raises(FileFormatError, match="at most 1000 are read"):
+        read_header(path)

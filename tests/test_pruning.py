@@ -1,0 +1,129 @@
+"""The one verb: the model stays, the levels are what they cost, the same seed gives the same choice."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import elastic
+from elastic import models
+from elastic.costs import Cost
+from elastic.errors import NothingToPrune, TargetError, TraceError, UnknownName
+from elastic.proofs import same_bits
+from elastic.targets import parse_target
+
+EXAMPLE = torch.zeros(1, 1, 8, 8)
+TARGETS = ["macs=25%", "macs=50%"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return models.build("elastic/digits_resnet")
+
+
+@pytest.fixture(scope="module")
+def pruned(model):
+    return elastic.prune(model, EXAMPLE, target=TARGETS)
+
+
+def test_the_model_stays_as_it_is_bit_for_bit(model):
+    model.train()
+    before, versions = copy.deepcopy(model.state_dict()), [tensor._version for tensor in model.parameters()]
+    pruned = elastic.prune(model, EXAMPLE, target=TARGETS)
+    pruned.level(0)(EXAMPLE)
+    assert all(same_bits(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert [tensor._version for tensor in model.parameters()] == versions
+    assert all(module.training for module in model.modules())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_level_costs_what_is_said(pruned, level):
+    network = pruned.level(level).eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network(EXAMPLE)
+    cost = pruned.cost(level)
+    assert cost.macs == counter.get_total_flops() // 2
+    assert cost.params == sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_level_shares_no_weights_with_the_model(pruned, model, level):
+    own = {tensor.data_ptr() for tensor in pruned.level(level).state_dict().values()}
+    assert not own & {tensor.data_ptr() for tensor in model.state_dict().values()}
+
+
+def test_the_largest_level_is_the_model(pruned, model):
+    largest = pruned.level(2).state_dict()
+    assert all(same_bits(largest[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_the_smallest_level_is_the_pruned_model(pruned):
+    smallest = pruned.level(0).state_dict()
+    assert all(same_bits(smallest[name], tensor) for name, tensor in pruned.model.state_dict().items())
+
+
+def test_levels_are_named_after_their_targets(pruned):
+    assert pruned.names == ("macs=25%", "macs=50%", "full")
+
+
+@pytest.mark.parametrize("target", ["macs=50%", parse_target("macs=50%"), ["macs=50%"], ("macs=50%",)], ids=repr)
+def test_a_target_is_given_as_text_or_parsed_or_in_a_list(model, target):
+    assert elastic.prune(model, EXAMPLE, target=target).names == ("macs=50%", "full")
+
+
+def test_costs_grow_with_the_level(pruned):
+    costs = [pruned.cost(level) for level in range(3)]
+    assert isinstance(costs[0], Cost)
+    assert costs == sorted(costs, key=lambda cost: (cost.params, cost.macs, cost.bytes))
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "magnitude-l1", "random"])
+def test_the_same_seed_gives_the_same_levels(model, criterion):
+    one, other = (elastic.prune(model, EXAMPLE, target="macs=50%", criterion=criterion, seed=5) for _ in range(2))
+    assert np.array_equal(one.levels, other.levels)
+
+
+def test_another_seed_gives_other_random_levels(model):
+    one, other = (elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=s) for s in (0, 1))
+    assert not np.array_equal(one.levels, other.levels)
+
+
+def test_a_criterion_of_one_s_own_decides(model):
+    def last_stay(model, plan):
+        return np.arange(plan.units, dtype=np.float64)
+
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion=last_stay, ranking="uniform")
+    for group in pruned.plan.groups:
+        kept = group.units[pruned.levels[group.units] == 0]
+        assert kept.tolist() == group.units[-len(kept) :].tolist()
+
+
+def test_the_recipe_says_how_the_levels_came_to_be(model):
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=7, freeze=["layer1.*"])
+    assert pruned.recipe == {
+        "criterion": "random", "ranking": "global", "targets": ["macs=50%"], "keep_at_least": 1, "round_to": 1,
+        "freeze": ["layer1.*"], "seed": 7,
+    }  # fmt: skip
+
+
+REFUSED = {
+    "a target that can't be read": ({"target": "macs=lots"}, TargetError, "can't read 'lots'"),
+    "a target out of reach": ({"target": "params=3"}, TargetError, "the least this model can keep is"),
+    "an unknown criterion": ({"criterion": "taylr"}, UnknownName, "unknown criterion 'taylr'; known: magnitude"),
+    "an unknown ranking": ({"ranking": "local"}, UnknownName, "unknown ranking 'local'; known: global"),
+    "a pattern of no layer": ({"freeze": ["layer9"]}, UnknownName, "layer9"),
+    "everything frozen": ({"freeze": ["*"]}, NothingToPrune, "nothing in Sequential can be pruned"),
+    "an input that doesn't fit": ({"example": torch.zeros(1, 3, 8, 8)}, TraceError, "check the example input"),
+}
+
+
+@pytest.mark.parametrize(("options", "error", "why"), REFUSED.values(), ids=REFUSED)
+def test_what_can_not_be_done_is_refused(model, options, error, why):
+    with pytest.raises(error, match=why):
+        elastic.prune(model, **{"example": EXAMPLE, "target": "macs=50%"} | options)
