@@ -23,9 +23,10 @@ from torch import nn
 import elastic
 
 NETWORKS = (
-    "alexnet vgg16_bn resnet18 resnet50 resnext50_32x4d wide_resnet50_2 densenet121 mobilenet_v2 mobilenet_v3_large "
-    "mnasnet1_0 efficientnet_b0 squeezenet1_1 googlenet regnet_y_400mf convnext_tiny"
-).split()
+    "alexnet", "vgg16_bn", "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "mobilenet_v2",
+    "mobilenet_v3_large", "mnasnet1_0", "efficientnet_b0", "squeezenet1_1", "googlenet", "regnet_y_400mf",
+    "convnext_tiny",
+)  # fmt: skip
 STEPS = (25, 50, 100, 200, 400, 800)
 
 
