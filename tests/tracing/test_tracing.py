@@ -127,7 +127,7 @@ def test_a_model_that_can_not_be_copied_is_refused():
 def test_halves_of_whatever_width_there_is_are_found_wrong_when_they_lose_unequally():
     def connect(m, x):
         u, v = m.a(x).chunk(2, 1)
-        return m.head(mean(m.b(u) + m.c(v)))
+        return m.head(mean(m.c(v) + m.b(u)))
 
     plan = trace(Wired(connect, a=conv(3, 8), b=conv(4, 6), c=conv(4, 6), head=nn.Linear(6, 5)), IMAGE)
     assert ("a.weight", 0) not in plan.axes
@@ -136,7 +136,7 @@ def test_halves_of_whatever_width_there_is_are_found_wrong_when_they_lose_unequa
 def test_without_a_probe_what_is_labelled_wrongly_stays_elastic():
     def connect(m, x):
         u, v = m.a(x).chunk(2, 1)
-        return m.head(mean(m.b(u) + m.c(v)))
+        return m.head(mean(m.c(v) + m.b(u)))
 
     model = Wired(connect, a=conv(3, 8), b=conv(4, 6), c=conv(4, 6), head=nn.Linear(6, 5))
     assert ("a.weight", 0) in trace(model, IMAGE, probe=False).axes
