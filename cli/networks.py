@@ -79,8 +79,8 @@ def open_file(path: Path) -> tuple[Header, Preprocessing]:
     if header.input:
         preprocessing = Preprocessing.from_dict(header.input, where=str(path))
     elif isinstance(name, str) and name:
+        preprocessing = Preprocessing.default(name)  # raises for a name of no network, before it is printed
         note(f"{path} doesn't say what its input looks like; taken to be what {name} was designed for")
-        preprocessing = Preprocessing.default(name)
     else:
         raise FileFormatError(
             f"{path} doesn't say what its input looks like; save it with input=Preprocessing(...).to_dict()"

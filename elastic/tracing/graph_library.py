@@ -50,8 +50,10 @@ def labels_from_graph_library(twin: nn.Module, example: Example) -> Labels:
             cells.freeze(cells.side(node, "out"), "it is the network's output")
         if _takes_input(node):
             cells.freeze(cells.side(node, "in"), "it is the network's input")
-        for ins, outs in coupled_channels(module):
-            cells.couple(cells.of(cells.side(node, "in"), ins), cells.of(cells.side(node, "out"), outs))
+        if sets := coupled_channels(module):
+            into, out_of = (cells.all_of(cells.side(node, name)) for name in ("in", "out"))
+            for ins, outs in sets:
+                cells.couple(into[ins], out_of[outs])
     return _compile(twin, cells)
 
 
@@ -161,10 +163,12 @@ class _Cells:
         self.numbers[side] = known
         return known[channels]
 
+    def all_of(self, side: Side) -> IntArray:
+        """Return the cells of all channels of a side."""
+        return self.of(side, np.arange(max(self.size(side[0].module, side[1]) or 0, len(self.numbers.get(side, ())))))
+
     def freeze(self, side: Side, reason: str, channels: IntArray | None = None) -> None:
-        if channels is None:
-            channels = np.arange(max(self.size(side[0].module, side[1]) or 0, len(self.numbers.get(side, ()))))
-        self.frozen.append((self.of(side, channels), reason))
+        self.frozen.append((self.all_of(side) if channels is None else self.of(side, channels), reason))
 
     def couple(self, *cells: IntArray) -> None:
         """Let cells leave only together."""

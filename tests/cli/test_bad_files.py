@@ -256,7 +256,8 @@ def test_json_of_the_header_is_what_the_file_says(net, elastic):
 
 
 def test_what_a_file_says_can_do_nothing_to_a_terminal(net, elastic, with_header):
-    with_header(net, Path("bad.safetensors"), model={"name": "x\n\x1b[31m"}, recipe={"\x1b[2J": "\x07\n"})
+    with_header(net, Path("bad.safetensors"), model={"name": "x\n\x1b[31m"}, recipe={"\x1b[2J": "\x07\n"}, input={})
+    assert all(line.isprintable() for line in elastic("verify bad.safetensors").err.splitlines())
     shown = elastic("info bad.safetensors").out
     assert all(line.isprintable() for line in shown.splitlines())
     assert len(shown.splitlines()) == 6
