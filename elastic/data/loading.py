@@ -59,7 +59,7 @@ def load(
     """
     name, _, rest = spec.partition("?")[0].partition(":")
     if name not in SOURCES:
-        if rest:
+        if all(part.isidentifier() for part in [*name.split("."), *rest.split(".")]):
             found = import_callable(spec)(train=train, transform=preprocessing.transform())
             return found  # type: ignore[no-any-return]
         raise _unknown(f"unknown data set {name!r}", name, [*SOURCES, "package.module:function"])
