@@ -16,18 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch_pruning as tp
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import nn
 
 from elastic.errors import TraceError
 from elastic.plan import NEVER, Axis, IntArray
+from elastic.tracing.cells import Cells, Side
 from elastic.tracing.labels import Labels
 from elastic.tracing.layers import axes_of_side, coupled_channels, why_frozen
 from elastic.tracing.sealing import sealed
 from elastic.tracing.twin import Example, outputs, place, run
-
-Side = tuple[Any, str]  # a node of the library's graph, and "in" or "out"
 
 # Element-wise in the channels, or a reduction over space; everything else freezes what it touches.
 TRANSPARENT = re.compile(
@@ -43,18 +40,18 @@ def labels_from_graph_library(twin: nn.Module, example: Example) -> Labels:
     Raises TraceError if the library can't build its graph.
     """
     graph, roots = _build(twin, example)
-    cells = _Cells(graph)
-    cells.walk()
+    walk = _Walk(graph)
+    walk.follow_all()
     for module, node in graph.module2node.items():
         if node.grad_fn in roots:
-            cells.freeze(cells.side(node, "out"), "it is the network's output")
+            walk.freeze(walk.side(node, "out"), "it is the network's output")
         if _takes_input(node):
-            cells.freeze(cells.side(node, "in"), "it is the network's input")
+            walk.freeze(walk.side(node, "in"), "it is the network's input")
         if sets := coupled_channels(module):
-            into, out_of = (cells.all_of(cells.side(node, name)) for name in ("in", "out"))
+            into, out_of = (walk.all_of(walk.side(node, name)) for name in ("in", "out"))
             for ins, outs in sets:
-                cells.couple(into[ins], out_of[outs])
-    return _compile(twin, cells)
+                walk.cells.couple(into[ins], out_of[outs])
+    return _compile(twin, walk)
 
 
 def _build(twin: nn.Module, example: Example) -> tuple[Any, set[Any]]:
@@ -94,18 +91,15 @@ class _Graph(tp.DependencyGraph):  # type: ignore[misc]
         return nodes
 
 
-class _Cells:
-    """Numbers for the channels of every side of every node, and which of them are the same."""
+class _Walk:
+    """A walk over the library's graph that leaves a cell for every channel of every side of every node."""
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
-        self.numbers: dict[Side, IntArray] = {}  # cell of each channel, NEVER where none was met
-        self.count = 0
+        self.cells = Cells()
         self.widest = 0  # channels of the widest layer: an operation that seems to have more is misread
-        self.pairs: list[tuple[IntArray, IntArray]] = []
-        self.frozen: list[tuple[IntArray, str]] = []
 
-    def walk(self) -> None:
+    def follow_all(self) -> None:
         """Follow every channel of every layer along every edge, each edge once for each channel."""
         waiting: list[tuple[Side, IntArray]] = []
         for module, node in self.graph.module2node.items():
@@ -128,7 +122,7 @@ class _Cells:
         if reason := barrier(node.module):
             self.freeze(side, reason, channels)
             return
-        here = self.of(side, channels)
+        here = self.cells.of(side, channels)
         for edge in node.dependencies:
             if self.name_of(node.module, edge.trigger) != name:
                 continue
@@ -149,31 +143,16 @@ class _Cells:
                 self.freeze(side, "it meets an axis of another length", sources)
                 self.freeze(goal, "it meets an axis of another length")
             else:
-                self.pairs.append((here[np.searchsorted(channels, sources)], self.of(goal, targets)))
+                self.cells.unite(here[np.searchsorted(channels, sources)], self.cells.of(goal, targets))
                 yield goal, np.unique(targets)
-
-    def of(self, side: Side, channels: IntArray) -> IntArray:
-        """Return the cells of channels, numbering those that are new."""
-        known = self.numbers.get(side, np.empty(0, np.int64))
-        if channels.size and int(channels.max()) >= len(known):
-            known = np.append(known, np.full(int(channels.max()) + 1 - len(known), NEVER))
-        fresh = np.unique(channels[known[channels] == NEVER])
-        known[fresh] = self.count + np.arange(len(fresh))
-        self.count += len(fresh)
-        self.numbers[side] = known
-        return known[channels]
 
     def all_of(self, side: Side) -> IntArray:
         """Return the cells of all channels of a side."""
-        return self.of(side, np.arange(max(self.size(side[0].module, side[1]) or 0, len(self.numbers.get(side, ())))))
+        known = len(self.cells.numbers.get(side, ()))
+        return self.cells.of(side, np.arange(max(self.size(side[0].module, side[1]) or 0, known)))
 
     def freeze(self, side: Side, reason: str, channels: IntArray | None = None) -> None:
-        self.frozen.append((self.all_of(side) if channels is None else self.of(side, channels), reason))
-
-    def couple(self, *cells: IntArray) -> None:
-        """Let cells leave only together."""
-        joined = np.concatenate(cells)
-        self.pairs.append((joined[:1].repeat(len(joined)), joined))
+        self.cells.freeze(self.all_of(side) if channels is None else self.cells.of(side, channels), reason)
 
     def size(self, module: Any, side: str) -> int | None:
         pruner = self.graph.get_pruner_of_module(module)
@@ -192,16 +171,6 @@ class _Cells:
     def name_of(self, module: Any, function: Any) -> str:
         # Norms and operations have one side only: what goes in comes out.
         return "out" if function == self.graph.get_pruner_of_module(module).prune_out_channels else "in"
-
-    def components(self) -> tuple[IntArray, dict[int, str]]:
-        """Return the unit of every cell, and why some of these units are frozen."""
-        if self.count == 0:
-            return np.empty(0, np.int64), {}
-        none = np.empty(0, np.int64)
-        a, b = (np.concatenate(side) for side in zip((none, none), *self.pairs, strict=True))
-        matrix = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(self.count, self.count))
-        unit = connected_components(matrix, directed=False)[1].astype(np.int64)
-        return unit, {int(u): reason for cells, reason in reversed(self.frozen) for u in np.unique(unit[cells])}
 
 
 def barrier(module: Any) -> str | None:
@@ -240,18 +209,20 @@ def _map(edge: Any, channels: IntArray) -> tuple[IntArray, IntArray]:
     return np.array([p.root_idx for p in pairs], np.int64), np.array([p.idx for p in pairs], np.int64)
 
 
-def _compile(twin: nn.Module, cells: _Cells) -> Labels:
+def _compile(twin: nn.Module, walk: _Walk) -> Labels:
+    cells = walk.cells
     names = {id(tensor): name for name, tensor in reversed(list(_state(twin)))}
     homes: dict[Axis, list[IntArray]] = {}
-    for (node, side), numbers in cells.numbers.items():
+    sides = [(node, side, numbers) for (node, side), numbers in cells.numbers.items()]
+    for node, side, numbers in sides:
         for tensor, axis in _axes(node, side):
             if tensor is not None and len(numbers) == tensor.shape[axis]:
                 homes.setdefault((names[id(tensor)], axis), []).append(numbers)
             elif tensor is not None:
-                cells.freeze((node, side), "it meets an axis of another length")
+                cells.freeze(numbers[numbers != NEVER], "it meets an axis of another length")
     for first, *others in homes.values():
         for other in others:  # tied names, and modules that are used twice
-            cells.pairs.append((first, other))
+            cells.unite(first, other)
     unit, why = cells.components()
     labels = Labels()
     for home, (first, *_) in homes.items():
@@ -268,7 +239,7 @@ def _compile(twin: nn.Module, cells: _Cells) -> Labels:
             ):
                 labels.axes[name, 0] = np.full(tensor.shape[0] if tensor.dim() else 0, NEVER)
                 labels.reasons[name, 0] = why_frozen(module) or "no channel that could be followed leads to it"
-    for node, side in cells.numbers:
+    for node, side, _ in sides:
         for tensor, axis in _axes(node, side) if side == "out" else ():
             if tensor is not None:
                 labels.output_axis[names[id(tensor)]] = axis
