@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import ExportError, OutputExists, PathError, UnknownName
-from elastic.measuring import eval_mode
+from elastic.modes import eval_mode
 from elastic.proofs import prove_equal, relative_error
 from elastic.tensors import stored
 from elastic.weights import read_weights

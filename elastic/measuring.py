@@ -1,13 +1,13 @@
 """Measure how long a network takes: the median over runs after a warm-up, with its spread."""
 
-import contextlib
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from elastic.modes import eval_mode
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,3 @@ def measure_latency(model: nn.Module, example: Tensor, *, runs: int = 30, at_lea
             seconds.append(time.perf_counter() - start)
     low, median, high = statistics.quantiles(seconds, n=4)
     return Latency(median, low, high, len(seconds))
-
-
-@contextlib.contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Change the model to eval mode for a while; every module gets its own mode back: some may be frozen on purpose."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training

@@ -1,7 +1,6 @@
 """How often a network is right, as exact counts."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from elastic.errors import DataError
+from elastic.modes import eval_mode
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def evaluate(
     """
     total = len(loader.dataset)  # type: ignore[arg-type]
     images_done, correct, correct_in_five, loss = 0, 0, 0, 0.0
-    with _eval_mode(model):
+    with eval_mode(model):
         for images, labels in loader:
             logits, labels = model(images.to(device)), labels.to(device)
             _check(logits, labels)
@@ -61,18 +61,6 @@ def evaluate(
     if images_done == 0:
         raise DataError("there is not one image to evaluate on")
     return Metrics(images_done, correct, correct_in_five, loss / images_done)
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Every module gets its own mode back: some may have been frozen in eval mode on purpose."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
 
 
 def _check(logits: Tensor, labels: Tensor) -> None:
