@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from torch import nn
+from torchvision.models import list_models
 
 import elastic
 from elastic import models
@@ -310,20 +312,18 @@ forbidden = {"torch", "torchvision", "torch_pruning", "elastic.models", "elastic
 sys.exit(f"imported {forbidden & set(sys.modules)}" if forbidden & set(sys.modules) else 0)
 """
 
-FAMILIES = {
-    "resnet18": (), "densenet121": (), "mobilenet_v3_small": (), "squeezenet1_1": (), "efficientnet_b0": (),
-    "mnasnet0_5": (), "regnet_y_400mf": (), "googlenet": (),
-    "vgg11": pytest.mark.slow, "alexnet": pytest.mark.slow, "convnext_tiny": pytest.mark.slow,
-    "vit_b_16": pytest.mark.slow, "swin_t": pytest.mark.slow,
-}  # fmt: skip
+FAST = ["resnet18", "densenet121", "mobilenet_v3_small", "squeezenet1_1", "efficientnet_b0", "mnasnet0_5", "googlenet"]
+# torch-pruning can't trace ShuffleNet (test_zoo.py); what tests may use of memory doesn't hold the other two thrice.
+LEFT_OUT = ("shufflenet_v2", "regnet_y_128gf", "vit_h_14")
+NETWORKS = [name for name in list_models(module=torchvision.models) if not name.startswith(LEFT_OUT)]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks) for name, marks in FAMILIES.items()])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in NETWORKS])
 def test_torchvision_s_networks_are_regrown_where_there_is_neither_torch_nor_their_class(tmp_path, name):
-    arguments = {"image_size": 64} if name == "vit_b_16" else {}
-    share = 75 if name == "swin_t" else 50  # its attention stays whole
+    arguments = {"image_size": 64} if name.startswith("vit") else {}
+    side = 224 if name.startswith(("maxvit", "swin")) else 96 if name.startswith("inception") else 64
     model = models.build(f"torchvision/{name}", **arguments)
-    pruned = elastic.prune(model, torch.zeros(1, 3, 64, 64), target=f"macs={share}%")
+    pruned = elastic.prune(model, torch.zeros(1, 3, side, side), target="macs=50%")
     pruned.save(tmp_path / "n.safetensors", model_name=f"torchvision/{name}", arguments=arguments)
     original = {
         key: [list(tensor.shape), hashlib.sha256(tensor.numpy().tobytes()).hexdigest()]
@@ -334,4 +334,5 @@ def test_torchvision_s_networks_are_regrown_where_there_is_neither_torch_nor_the
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == original
     assert equal(elastic.load(tmp_path / "n.safetensors", 0).state_dict(), pruned.model.state_dict())
-    assert pruned.cost(0).macs <= share / 100 * pruned.cost(1).macs
+    assert pruned.cost(0).macs <= 0.5 * pruned.cost(1).macs
+    (tmp_path / "n.safetensors").unlink()  # a gigabyte, for some

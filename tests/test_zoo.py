@@ -3,6 +3,8 @@
 Weights are random, norms too, so that nothing is hidden behind a gain of zero. Images are as small as a model allows.
 """
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,13 @@ IN_FLOAT32 = {"vit_l_16", "vit_l_32"}
 
 # 8 GiB don't hold these at all: shapes and costs only.
 ON_META = {"regnet_y_128gf", "vit_h_14"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left():
+    """The largest of these come near the bound on memory, so nothing of one may wait for the collector in the next."""
+    yield
+    gc.collect()
 
 
 def side(name):
