@@ -1,7 +1,6 @@
 """Folders with files that commands are run on."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,14 +55,6 @@ def net(made, tmp_path) -> Path:
     """An elastic file in the current folder, with levels macs=25%, macs=50% and full, and weights.safetensors."""
     shutil.copy(made / "weights.safetensors", tmp_path)
     return Path(shutil.copy(made / "net.safetensors", tmp_path)).relative_to(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    folder = os.environ.get("ELASTIC_DATA")
-    if not folder:
-        pytest.skip("needs real data: set ELASTIC_DATA to the folder that holds them")
-    return Path(folder)
 
 
 @pytest.fixture
