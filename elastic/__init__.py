@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from elastic.cutting import cut as cut
     from elastic.cutting import regrow as regrow
     from elastic.cutting import shells as shells
+    from elastic.drawing import draw as draw
     from elastic.errors import ElasticError as ElasticError
     from elastic.exporting import export as export
     from elastic.fitting import fit as fit
@@ -37,6 +38,7 @@ HOMES = {
     "cut": "elastic.cutting",
     "regrow": "elastic.cutting",
     "shells": "elastic.cutting",
+    "draw": "elastic.drawing",
     "ElasticError": "elastic.errors",
     "export": "elastic.exporting",
     "fit": "elastic.fitting",

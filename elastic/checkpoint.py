@@ -19,7 +19,17 @@ from elastic.costs import CostModel
 from elastic.cutting import State, cut
 from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
 from elastic.fitting import fit
-from elastic.metadata import Header, Level, read_axes, read_header, read_level, read_score, read_units, write
+from elastic.metadata import (
+    Header,
+    Level,
+    find_level,
+    read_axes,
+    read_header,
+    read_level,
+    read_score,
+    read_units,
+    write,
+)
 from elastic.metadata import Tensor as Stored
 from elastic.plan import NEVER, Axis, Frozen, IntArray, LevelArray, Operation, Plan, TensorSpec
 from elastic.proofs import same_bits
@@ -112,9 +122,10 @@ def load(
     the given model is another network.
     """
     state = load_state(path, level)
+    header = header or read_header(path)
     if model is None:
-        model = take_dtypes(build(header or read_header(path), path), state)
-    return fit(model, state).eval()
+        model = take_dtypes(build(header, path), state)
+    return fit(model, state, _attributes(path, header, level)).eval()
 
 
 def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
@@ -157,6 +168,14 @@ def load_plan(path: str | Path) -> Planned:
     for (name, axis), units in plan.axes.items():
         levels[units[units != NEVER]] = of_axes[name][axis][units != NEVER]
     return Planned(plan, levels, read_score(path))
+
+
+def _attributes(path: str | Path, header: Header, level: int | str | None) -> dict[tuple[str, str], int]:
+    """Return the widths of a level that no shape tells."""
+    if not header.plan.get("attributes"):
+        return {}
+    planned = load_plan(path)
+    return planned.plan.sizes(planned.levels, find_level(header, level))
 
 
 def level_names(plan: Plan, levels: LevelArray, targets: Sequence[Target] = ()) -> tuple[str, ...]:
@@ -218,7 +237,8 @@ class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _plan_to_json(plan: Plan) -> dict[str, Any]:
     return {
-        "operations": [[o.module, o.kind, o.weight, o.macs] for o in plan.operations],
+        "operations": [[o.module, o.kind, o.weight, o.macs, *([o.along] if o.along else [])] for o in plan.operations],
+        "attributes": [[module, name, labels.tolist()] for (module, name), labels in plan.attributes.items()],
         "frozen": [[f.tensor, f.axis, f.positions, f.reason] for f in plan.frozen],
         "tensors": {name: [list(s.shape), s.dtype, s.is_parameter] for name, s in plan.tensors.items()},
     }
@@ -226,7 +246,14 @@ def _plan_to_json(plan: Plan) -> dict[str, Any]:
 
 def _plan_from_json(header: Header, axes: Mapping[Axis, IntArray], path: str | Path) -> Plan:
     try:
-        operations = tuple(Operation(str(m), str(k), w, int(n)) for m, k, w, n in header.plan["operations"])
+        operations = tuple(
+            Operation(str(m), str(k), w, int(n), tuple(tuple(int(u) for u in a) for a in (along[0] if along else ())))
+            for m, k, w, n, *along in header.plan["operations"]
+        )
+        attributes = {
+            (str(module), str(name)): np.array([int(u) for u in labels], np.int64)
+            for module, name, labels in header.plan.get("attributes", [])
+        }
         frozen = tuple(Frozen(str(t), int(a), int(p), str(r)) for t, a, p, r in header.plan["frozen"])
         tensors = {
             str(name): TensorSpec(tuple(int(n) for n in shape), str(dtype), bool(is_parameter))
@@ -234,7 +261,7 @@ def _plan_from_json(header: Header, axes: Mapping[Axis, IntArray], path: str | P
         }
         lengths = {home: tensors[home[0]].shape[home[1]] for home in axes}
         weights = {o.weight for o in operations if o.weight is not None}
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as reason:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as reason:
         raise FileFormatError(
             f"{path}: its plan can't be read ({type(reason).__name__}: {reason}); save it again"
         ) from reason
@@ -244,4 +271,7 @@ def _plan_from_json(header: Header, axes: Mapping[Axis, IntArray], path: str | P
     used = np.unique(np.concatenate([a[a != NEVER] for a in axes.values()]))
     if len(used) != (used[-1] + 1 if len(used) else 0) or any(int(a.min()) < NEVER for a in axes.values()):
         raise FileFormatError(f"{path}: its units are not numbered 0 to {len(used) - 1}; save it again")
-    return Plan(axes, tensors, operations, frozen, dict(header.aliases))
+    named = [*(np.array(a, np.int64) for o in operations for a in o.along), *attributes.values()]
+    if any(len(a) and not NEVER <= int(a.min()) <= int(a.max()) < len(used) for a in named):
+        raise FileFormatError(f"{path}: its operations or attributes speak of units that it lacks; save it again")
+    return Plan(axes, tensors, operations, frozen, dict(header.aliases), attributes)

@@ -36,7 +36,15 @@ class CostModel:
 
     def cost(self, stays: BoolArray) -> Cost:
         """Return the cost of the network that keeps the units where `stays` [units] is true."""
-        return self.cost_of_shapes(self.shapes(stays))
+        shapes = self.shapes(stays)
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+        params = sum(sizes[name] for name, spec in self.plan.tensors.items() if spec.is_parameter)
+        with_never = np.append(stays, True)
+        macs = sum(
+            o.macs * (sizes[o.weight] if o.weight else math.prod(int(with_never[list(a)].sum()) for a in o.along))
+            for o in self.plan.operations
+        )
+        return Cost(params, macs, self._bytes(shapes))
 
     @cached_property
     def dense(self) -> Cost:
@@ -56,13 +64,6 @@ class CostModel:
             )
             for name, spec in self.plan.tensors.items()
         }
-
-    def cost_of_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> Cost:
-        """Return the cost of the network whose tensors have these shapes."""
-        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-        params = sum(sizes[name] for name, spec in self.plan.tensors.items() if spec.is_parameter)
-        macs = sum(o.macs * (sizes[o.weight] if o.weight else 1) for o in self.plan.operations)
-        return Cost(params, macs, self._bytes(shapes))
 
     def _bytes(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
         tensors = {name: (self.plan.tensors[name].dtype, shape) for name, shape in shapes.items()}

@@ -19,8 +19,12 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 InstanceNorm = nn.modules.instancenorm._InstanceNorm
 
 
-def fit(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+def fit(
+    model: nn.Module, state: Mapping[str, Tensor], attributes: Mapping[tuple[str, str], int] | None = None
+) -> nn.Module:
     """Change the model so that it is the network of a state dict, and return it.
+
+    `attributes` are widths that no shape tells, such as the number of heads (`Plan.sizes`).
 
     Tensors of `state` are copied into the model's own device and dtype; parameters keep requires_grad, tied ones stay
     tied, and those that keep their shape keep their identity. Gradients of what changes shape are dropped.
@@ -32,20 +36,23 @@ def fit(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     reshaped: dict[int, Tensor] = {}
     for name, tensor in own.items():
         if tensor.shape == state[name].shape:
-            with torch.no_grad():
-                tensor.copy_(state[name])
+            if not tensor.is_meta:  # which has no values
+                with torch.no_grad():
+                    tensor.copy_(state[name])
         elif id(tensor) not in reshaped:
             reshaped[id(tensor)] = _renewed(tensor, state[name])
-    for path, module in model.named_modules():
-        changed = {local: reshaped[id(t)] for local, t in _locals(module) if id(t) in reshaped}
-        if changed:
-            before = {local: tuple(t.shape) for local, t in _locals(module)}
-            _replace(module, changed)
-            _set_sizes(path, module, before)
+    changed = [(path, module, _shapes(module)) for path, module in model.named_modules() if _touches(module, reshaped)]
+    for _, module, _ in changed:
+        _replace(module, {local: reshaped[id(t)] for local, t in _locals(module) if id(t) in reshaped})
+    for path, module, before in changed:
+        _set_sizes(path, module, before)
+    set_attributes(model, attributes or {})
     return model
 
 
-def fitted(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+def fitted(
+    model: nn.Module, state: Mapping[str, Tensor], attributes: Mapping[tuple[str, str], int] | None = None
+) -> nn.Module:
     """Return a copy of the model that is the network of a state dict; the model stays as it is, no weight is shared."""
     memo: dict[int, Any] = {}
     for tensor in [*model.parameters(), *model.buffers()]:
@@ -54,7 +61,29 @@ def fitted(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
     for _, buffer in model.named_buffers():
         memo[id(buffer)] = buffer.detach().clone()  # those that no state dict holds keep their values
-    return fit(copy.deepcopy(model, memo), state)
+    return fit(copy.deepcopy(model, memo), state, attributes)
+
+
+def set_attributes(model: nn.Module, attributes: Mapping[tuple[str, str], int]) -> None:
+    """Change numbers that modules keep of their widths, by the module's path and the attribute's name.
+
+    `splits.0` is the first of a list. What is no number already is no width: a file can't set anything else.
+
+    Raises FitError if there is no such number.
+    """
+    for (path, attribute), value in attributes.items():
+        name, _, place = attribute.partition(".")
+        try:
+            module = model.get_submodule(path)
+            held = vars(module)[name]
+            old = held[int(place)] if place else held
+        except (AttributeError, KeyError, IndexError, ValueError, TypeError):
+            raise FitError(f"{path or 'the network'} has no attribute {attribute}; is it the network it was?") from None
+        if type(old) is not int:
+            raise FitError(f"{path}.{attribute} is {old!r}, not a number of channels; is it the network it was?")
+        if place:
+            value = type(held)(value if number == int(place) else each for number, each in enumerate(held))
+        setattr(module, name, value)
 
 
 def _check_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
@@ -82,6 +111,25 @@ def _locals(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, tensor) for name, tensor in held if tensor is not None]
 
 
+def _touches(module: nn.Module, reshaped: Mapping[int, Tensor]) -> bool:
+    own = _locals(module)
+    if parametrizations := module._modules.get("parametrizations"):
+        own += [item for each in parametrizations.modules() for item in _locals(each)]
+    return any(id(tensor) in reshaped for _, tensor in own)
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a module's tensors, and of a weight that is computed from others."""
+    shapes = {local: tuple(tensor.shape) for local, tensor in _locals(module)}
+    if "weight" not in shapes and ("parametrizations" in module._modules or "weight_v" in shapes):
+        with torch.no_grad():
+            for hook in module._forward_pre_hooks.values():
+                if type(hook).__name__ == "WeightNorm":
+                    hook(module, ())  # computes the weight anew
+            shapes["weight"] = tuple(module.weight.shape)
+    return shapes
+
+
 def _replace(module: nn.Module, changed: Mapping[str, Tensor]) -> None:
     for local, tensor in changed.items():
         held = module._parameters if isinstance(tensor, nn.Parameter) else module._buffers
@@ -89,7 +137,7 @@ def _replace(module: nn.Module, changed: Mapping[str, Tensor]) -> None:
 
 
 def _set_sizes(path: str, module: nn.Module, before: Mapping[str, tuple[int, ...]]) -> None:
-    shapes = {local: tuple(t.shape) for local, t in _locals(module)}
+    shapes = _shapes(module)
     match module:
         case TransposedConv() | Conv():
             _set_convolution(path, module, before["weight"], shapes["weight"])
@@ -97,7 +145,7 @@ def _set_sizes(path: str, module: nn.Module, before: Mapping[str, tuple[int, ...
             module.out_features, module.in_features = shapes["weight"]
         case BatchNorm() | InstanceNorm():
             module.num_features = _length(path, shapes)
-        case nn.LayerNorm():
+        case nn.LayerNorm() | nn.RMSNorm():
             module.normalized_shape = shapes["weight"]
         case nn.GroupNorm():
             _set_group_norm(path, module, before["weight"][0], shapes["weight"][0])
@@ -105,6 +153,8 @@ def _set_sizes(path: str, module: nn.Module, before: Mapping[str, tuple[int, ...
             module.num_parameters = shapes["weight"][0]
         case nn.Embedding():
             module.num_embeddings, module.embedding_dim = shapes["weight"]
+        case _ if "weight" in shapes and isinstance(getattr(module, "normalized_shape", None), tuple | torch.Size):
+            module.normalized_shape = shapes["weight"]  # norms of other libraries
         case nn.MultiheadAttention() | nn.RNNBase():
             raise FitError(f"{path} ({type(module).__name__}) can't change its size")
 

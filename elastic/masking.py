@@ -32,12 +32,22 @@ def masked(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict
 
 
 class NormsOverWhatStays(TorchFunctionMode):
-    """While active, layer_norm and one-group group_norm take their statistics over channels whose weight isn't zero."""
+    """While active, norms over channels take their statistics over what isn't zero.
+
+    Those of activations (layer_norm, one-group group_norm, rms_norm) count the channels whose weight isn't zero; those
+    of a weight (weight_norm, the batch_norm of a standardised weight) the elements that aren't.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.layer_norm:
             return _layer_norm(*args, **kwargs)
+        if func in (F.rms_norm, torch.rms_norm):
+            return _rms_norm(*args, **kwargs)
+        if func is torch._weight_norm:
+            return func(*args, **kwargs).nan_to_num(0)
+        if func is F.batch_norm and kwargs.get("training") and isinstance(args[0], Tensor) and args[0].shape[0] == 1:
+            return _standardised(*args, **kwargs)
         if func is F.group_norm and (args[1] if len(args) > 1 else kwargs["num_groups"]) == 1:
             return _group_norm(*args, **kwargs)
         return func(*args, **kwargs)
@@ -49,6 +59,31 @@ def _layer_norm(
     if weight is None:
         return F.layer_norm(input, normalized_shape, None, bias, eps)
     return _normalised(input, weight, bias, tuple(range(-weight.dim(), 0)), eps)
+
+
+def _rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+    if weight is None:
+        return F.rms_norm(input, normalized_shape, None, eps)
+    axes = tuple(range(-weight.dim(), 0))
+    stays = (weight != 0).to(input.dtype).expand(input.shape)
+    count = stays.sum(axes, keepdim=True).clamp_min(1)
+    square = (input.square() * stays).sum(axes, keepdim=True) / count
+    return input * torch.rsqrt(square + (torch.finfo(input.dtype).eps if eps is None else eps)) * weight
+
+
+def _standardised(
+    input: Tensor, mean: Any, variance: Any, weight: Tensor | None = None, bias: Tensor | None = None, **options: Any
+) -> Tensor:
+    """[1, O, I*k*k]: the batch norm of a weight over the inputs that are left of it."""
+    if mean is not None or input.dim() != 3:
+        return F.batch_norm(input, mean, variance, weight, bias, **options)
+    stays = (input != 0).any(1, keepdim=True).to(input.dtype).expand(input.shape)
+    count = stays.sum(2, keepdim=True).clamp_min(1)
+    average = (input * stays).sum(2, keepdim=True) / count
+    square = ((input - average).square() * stays).sum(2, keepdim=True) / count
+    out = (input - average) * stays * torch.rsqrt(square + options.get("eps", 1e-5))
+    out = out if weight is None else out * weight.view(1, -1, 1)
+    return out if bias is None else out + bias.view(1, -1, 1)
 
 
 def _group_norm(

@@ -36,13 +36,33 @@ class Operation:
     """One source of multiply-accumulates in a forward pass on the example input.
 
     With a weight, every element of it is used `macs` times, so what is left of the weight times `macs` is the cost
-    after a cut. Without one (attention's products of two activations), `macs` is the whole and does not change.
+    after a cut. Without one (attention's products of two activations), `macs` is used for every combination of
+    positions of the axes `along`, each given by its labels; what doesn't lose anything is within `macs`.
     """
 
     module: str
     kind: str
     weight: str | None
     macs: int
+    along: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One step of the forward pass that makes, joins or changes channels, in forward order.
+
+    `kind` is convolution, linear, embedding, norm, activation, add, multiply, cat or attention. `inputs` are the
+    numbers of the layers whose outputs come in; none is the network's input. `weight` is the layer's own, None where it
+    has none; `shape` that of its output on the example, and `units` the labels along the axes of it that have some:
+    what a layer gets is what its inputs give.
+    """
+
+    module: str
+    kind: str
+    inputs: tuple[int, ...]
+    weight: str | None
+    shape: tuple[int, ...]
+    units: Mapping[int, IntArray]
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,10 @@ class Plan:
 
     `axes` holds only axes with at least one unit; labels run from 0 without gaps. `tensors` lists the whole state dict
     in its own order, without the aliases: `aliases` maps each further name of a tied tensor to its first.
+
+    `attributes` are numbers that modules keep of their widths, by the module's path and the attribute's name
+    (`num_heads`; `splits.0` is within a list): each is the count of those labels that stay. `layers` is the forward
+    pass, as far as the source of labels records it.
     """
 
     axes: Mapping[Axis, IntArray]
@@ -78,6 +102,8 @@ class Plan:
     operations: tuple[Operation, ...]
     frozen: tuple[Frozen, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[tuple[str, str], IntArray] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
 
     @cached_property
     def units(self) -> int:
@@ -87,20 +113,22 @@ class Plan:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Units by the set of axes that they live on, in the order of the state dict."""
-        homes: list[list[int]] = [[] for _ in range(self.units)]
-        names = list(self.axes)
-        for number, labels in enumerate(self.axes.values()):
-            for unit in np.unique(labels[labels != NEVER]):
-                homes[unit].append(number)
-        members: dict[tuple[int, ...], list[int]] = {}
-        for unit, home in enumerate(homes):
-            members.setdefault(tuple(home), []).append(unit)
-        return tuple(self._group([names[number] for number in home], units) for home, units in members.items())
+        keys = np.random.default_rng(0).integers(1 << 63, size=len(self.axes), dtype=np.uint64)
+        homes = np.zeros(self.units, np.uint64)  # the sum of 63 random bits for each axis names a set of axes
+        for key, labels in zip(keys, self.axes.values(), strict=True):
+            homes[np.unique(labels[labels != NEVER])] += key
+        _, first, members = np.unique(homes, return_index=True, return_inverse=True)
+        order = np.argsort(members, kind="stable")
+        units = np.split(order, np.cumsum(np.bincount(members, minlength=len(first)))[:-1])
+        axes: list[list[Axis]] = [[] for _ in first]
+        for home, labels in self.axes.items():
+            for number in np.unique(members[labels[labels != NEVER]]):
+                axes[number].append(home)
+        return tuple(self._group(axes[number], units[number]) for number in np.argsort(first))
 
-    def _group(self, axes: list[Axis], units: list[int]) -> Group:
-        first = self.axes[axes[0]]
-        per_unit = int((first == units[0]).sum())
-        return Group(axes[0][0].rpartition(".")[0] or axes[0][0], np.array(units, np.int64), tuple(axes), per_unit)
+    def _group(self, axes: list[Axis], units: IntArray) -> Group:
+        per_unit = int((self.axes[axes[0]] == units[0]).sum())
+        return Group(axes[0][0].rpartition(".")[0] or axes[0][0], units.astype(np.int64), tuple(axes), per_unit)
 
     @cached_property
     def group_of_unit(self) -> IntArray:
@@ -117,6 +145,11 @@ class Plan:
         for name, axis in sorted(self.axes):
             found.setdefault(name, {})[axis] = self.axes[name, axis]
         return found
+
+    def sizes(self, levels: LevelArray, level: int = 0) -> dict[tuple[str, str], int]:
+        """Return the values of `attributes` in the network of a level."""
+        stays = np.append(levels <= level, True)  # label -1 picks the last
+        return {key: int(stays[labels].sum()) for key, labels in self.attributes.items()}
 
     def position_levels(self, levels: LevelArray) -> dict[str, dict[int, LevelArray]]:
         """Return the level of every position of every elastic axis, given the level of every unit [units].

@@ -33,7 +33,7 @@ def prove_cut(
     whole = fitted(model, model.state_dict()).eval().cpu().double()
     state, inputs = whole.state_dict(), _double(example)
     with NormsOverWhatStays():
-        got = outputs(run(fitted(whole, cut(state, plan, levels, level)), inputs))
+        got = outputs(run(fitted(whole, cut(state, plan, levels, level), plan.sizes(levels, level)), inputs))
         wanted = outputs(run(fitted(whole, masked(state, plan, levels, level)), inputs))
     error = max(relative_error(a, b) for a, b in zip(got, wanted, strict=True))
     if not error <= tolerance:

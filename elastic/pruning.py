@@ -18,6 +18,7 @@ from elastic.importance import Criterion, Scores, score
 from elastic.plan import LevelArray, Plan
 from elastic.targets import Target, parse_target
 from elastic.tracing import Example, trace
+from elastic.tracing.tracer import DEFAULT
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,11 @@ class Pruned:
 
     def level(self, level: int) -> nn.Module:
         """Return the network of a level, a new one that shares no weights."""
-        return fitted(self.whole, cut(self.whole.state_dict(), self.plan, self.levels, level))
+        return fitted(
+            self.whole,
+            cut(self.whole.state_dict(), self.plan, self.levels, level),
+            self.plan.sizes(self.levels, level),
+        )
 
     def cost(self, level: int = 0) -> Cost:
         """Return what a level costs."""
@@ -65,17 +70,19 @@ def prune(
     keep_at_least: float = 1,
     round_to: int = 1,
     freeze: Sequence[str] = (),
+    engine: str = DEFAULT,
     seed: int = 0,
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
-    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list.
+    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list. `freeze` and
+    `engine` are as in `trace`.
 
     Raises what `trace`, `score` and `allocate` raise.
     """
     wanted = [target] if isinstance(target, str | Target) else list(target)
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
-    plan = trace(model, example, freeze=freeze)
+    plan = trace(model, example, freeze=freeze, engine=engine)
     scores = score(model, plan, criterion, seed=seed)
     options: Any = {"ranking": ranking, "keep_at_least": keep_at_least, "round_to": round_to}
     targets = smallest_first(plan, scores, targets, **options)
@@ -87,6 +94,7 @@ def prune(
         "keep_at_least": keep_at_least,
         "round_to": round_to,
         "freeze": list(freeze),
+        "engine": engine,
         "seed": seed,
     }
     return Pruned(model, plan, scores, np.asarray(levels), targets, recipe)

@@ -23,6 +23,7 @@ from elastic.plan import NEVER, Axis, IntArray
 from elastic.tracing.cells import Cells, Side
 from elastic.tracing.labels import Labels
 from elastic.tracing.layers import axes_of_side, coupled_channels, why_frozen
+from elastic.tracing.operations import count_operations
 from elastic.tracing.sealing import sealed
 from elastic.tracing.twin import Example, outputs, place, run
 
@@ -51,7 +52,9 @@ def labels_from_graph_library(twin: nn.Module, example: Example) -> Labels:
             into, out_of = (walk.all_of(walk.side(node, name)) for name in ("in", "out"))
             for ins, outs in sets:
                 walk.cells.couple(into[ins], out_of[outs])
-    return _compile(twin, walk)
+    labels = _compile(twin, walk)
+    labels.operations = count_operations(twin, place(example, "meta"), dict(twin.named_parameters()))
+    return labels
 
 
 def _build(twin: nn.Module, example: Example) -> tuple[Any, set[Any]]:

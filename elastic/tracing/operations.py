@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from elastic.plan import Operation
+from elastic.tracing.labels import Counted
 from elastic.tracing.twin import Example, run
 
 
-def count_operations(twin: nn.Module, example: Example, parameters: Mapping[str, Tensor]) -> tuple[Operation, ...]:
+def count_operations(twin: nn.Module, example: Example, parameters: Mapping[str, Tensor]) -> tuple[Counted, ...]:
     """Return what costs MACs when the meta twin runs on the example, in forward order, one entry a weight.
 
     Gradients stay enabled: without them attention takes a fused path that torch's counter does not see.
@@ -24,7 +24,7 @@ def count_operations(twin: nn.Module, example: Example, parameters: Mapping[str,
     with torch.enable_grad(), counter:
         run(twin, example)
     return tuple(
-        Operation(weight.rpartition(".")[0], kind, weight, macs) if weight else Operation("", kind, None, macs)
+        Counted(weight.rpartition(".")[0], kind, weight, macs) if weight else Counted("", kind, None, macs)
         for (weight, kind), macs in counter.found.items()
     )
 

@@ -4,9 +4,8 @@ The copy has random weights, so that gains which a trainer left at zero can't hi
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,11 +13,11 @@ from elastic.cutting import cut
 from elastic.errors import ElasticError
 from elastic.fitting import fitted
 from elastic.masking import NormsOverWhatStays, masked
-from elastic.plan import Axis, Group, LevelArray, Plan
+from elastic.plan import Group, Plan
+from elastic.tracing.removals import uneven_removals
 from elastic.tracing.twin import Example, outputs, place, random_twin, run
 
 FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError)  # of a network cut wrongly
-FEW = 16
 TOLERANCE = 1e-3  # of the output's scale, in float32; a wrong cut is off by tenths
 
 
@@ -50,9 +49,9 @@ def _search(groups: list[Group], attempt: Callable[[list[Group]], str | None]) -
 
 def _try_shapes(twin: nn.Module, inputs: Example, plan: Plan, groups: Sequence[Group]) -> str | None:
     shapes = [t.shape for t in outputs(run(twin, inputs))]
-    for levels in _removals(plan, groups):
+    for levels in uneven_removals(plan, groups):
         try:
-            got = outputs(run(fitted(twin, cut(twin.state_dict(), plan, levels)), inputs))
+            got = outputs(run(fitted(twin, cut(twin.state_dict(), plan, levels), plan.sizes(levels)), inputs))
         except FAILURES as reason:
             return _in_words(reason)
         if [t.shape for t in got] != shapes:
@@ -62,11 +61,11 @@ def _try_shapes(twin: nn.Module, inputs: Example, plan: Plan, groups: Sequence[G
 
 def _try_values(twin: nn.Module, inputs: Example, plan: Plan, groups: Sequence[Group]) -> str | None:
     state = twin.state_dict()
-    for levels in _removals(plan, groups):
+    for levels in uneven_removals(plan, groups):
         with NormsOverWhatStays():
             wanted = outputs(run(fitted(twin, masked(state, plan, levels)), inputs))
             try:
-                got = outputs(run(fitted(twin, cut(state, plan, levels)), inputs))
+                got = outputs(run(fitted(twin, cut(state, plan, levels), plan.sizes(levels)), inputs))
             except FAILURES as reason:  # not every mistake shows on the meta device
                 return _in_words(reason)
         if not all((a - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in zip(got, wanted, strict=True)):
@@ -76,32 +75,3 @@ def _try_values(twin: nn.Module, inputs: Example, plan: Plan, groups: Sequence[G
 
 def _in_words(reason: Exception) -> str:
     return f"the network doesn't run without some of it: {str(reason).splitlines()[0][:120]}"
-
-
-def _removals(plan: Plan, groups: Sequence[Group]) -> Iterator[LevelArray]:
-    """Yield levels, in one of which every group loses something, more of one group than of the next on an axis.
-
-    A forward that halves whatever width it finds goes wrong only when the halves lose unequally. Of a few units, many
-    choices are right by luck, so those groups lose just one as well.
-    """
-    divisible = [group for group in groups if len(group.units) > 1]
-    on_axis: dict[Axis, int] = {}
-    levels = np.zeros(plan.units, np.uint8)
-    for number, group in enumerate(divisible):
-        place = on_axis[group.axes[0]] = on_axis.get(group.axes[0], -1) + 1
-        levels |= some_removed(plan, [group], 0.3 if place % 2 else 0.7, number)
-    yield levels
-    if few := [group for group in divisible if len(group.units) < FEW]:
-        alone = np.zeros(plan.units, np.uint8)
-        alone[[np.random.default_rng(number).choice(group.units) for number, group in enumerate(few)]] = 1
-        yield alone
-
-
-def some_removed(plan: Plan, groups: Sequence[Group], ratio: float = 0.5, seed: int = 0) -> LevelArray:
-    """Return levels that keep a random part of each group's units, at least one, in level 0; the others return in 1."""
-    generator = np.random.default_rng(seed)
-    levels = np.zeros(plan.units, np.uint8)
-    for group in groups:
-        count = min(len(group.units) - 1, int(len(group.units) * ratio))
-        levels[generator.permutation(group.units)[:count]] = 1
-    return levels

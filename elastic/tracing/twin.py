@@ -6,13 +6,17 @@ all its floating parameters require gradients (a frozen one is cut like any othe
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from elastic.errors import TraceError
+
+RECOMPUTE = ("WeightNorm", "SpectralNorm")  # torch.nn.utils' hooks, without which a weight isn't there
 
 Example = Tensor | Sequence[Any] | Mapping[str, Any]
 
@@ -49,6 +53,8 @@ def place(example: Example, device: str) -> Example:
 
 def run(model: nn.Module, example: Example) -> Any:
     """Return the model's output: one tensor is one argument, a sequence several, a mapping keywords."""
+    if hasattr(example, "kwargs"):  # arguments as they came to a module
+        return model(*example.args, **example.kwargs)  # type: ignore[union-attr]
     if isinstance(example, Tensor):
         return model(example)
     return model(**example) if isinstance(example, Mapping) else model(*example)
@@ -72,15 +78,21 @@ def _twin(model: nn.Module, replace: Any) -> nn.Module:
             new = replace(tensor.detach())
             is_parameter = isinstance(tensor, nn.Parameter)
             memo[id(tensor)] = nn.Parameter(new, new.is_floating_point()) if is_parameter else new
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and id(value) not in memo:  # computed: by a weight norm, or kept from a run
+                memo[id(value)] = replace(value.detach())
     try:
         twin = copy.deepcopy(model, memo).eval()
-    except (RuntimeError, TypeError) as reason:  # tensors that were computed (the old weight_norm), locks, generators
+    except (RuntimeError, TypeError) as reason:  # locks, generators, tensors that a run left in a list
         raise TraceError(
-            f"{type(model).__name__} can't be copied: {reason}; remove what a copy can't take, such as weight_norm"
+            f"{type(model).__name__} can't be copied: {reason}; remove what a copy can't take, such as kept activations"
         ) from reason
     for module in twin.modules():
         module._forward_hooks.clear()
-        module._forward_pre_hooks.clear()
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if type(hook).__name__ not in RECOMPUTE:
+                del module._forward_pre_hooks[key]
     return twin
 
 
@@ -96,3 +108,23 @@ def _random_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
         return new.uniform_(0.5, 1.5, generator=generator)
     fan_in = max(1, tensor[0].numel())
     return new.uniform_(-1, 1, generator=generator).mul_((3 / fan_in) ** 0.5)
+
+
+@contextmanager
+def borrowed(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let modules be changed, and give them back as they were: their attributes and what they hold, not tensors."""
+    before = [(module, _shallow(vars(module))) for module in modules]
+    try:
+        yield
+    finally:
+        for module, held in before:
+            vars(module).clear()
+            vars(module).update(held)
+
+
+CONTAINERS = frozenset((dict, list, OrderedDict, set))
+
+
+def _shallow(held: dict[str, Any]) -> dict[str, Any]:
+    # Parameters, buffers, caches: what a module keeps in a plain container is put back too.
+    return {key: value.copy() if type(value) in CONTAINERS else value for key, value in held.items()}

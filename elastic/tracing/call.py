@@ -1,0 +1,118 @@
+"""Call: one operation of a run, as its rule sees it: arguments by name, what follows them, and what a rule may do."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from elastic.plan import IntArray
+from elastic.tracing.followed import NOTHING, Choice, Followed
+from elastic.tracing.partition import Partition
+
+
+class Book(Protocol):
+    """What a call needs of the run that it is part of."""
+
+    partition: Partition
+
+    def followed(self, tensor: Tensor) -> Followed:
+        """Return what follows a tensor."""
+        ...
+
+    def freeze(self, cells: IntArray, why: str) -> None:
+        """Let cells never leave."""
+        ...
+
+    def choose(self, options: Sequence[str], cells: IntArray) -> tuple[Choice, str | None]:
+        """Return the place of a choice about cells and the option that is taken there, None to freeze."""
+        ...
+
+    def has_decided(self) -> bool:
+        """Return whether the run that this one checks had to choose here."""
+        ...
+
+
+class Call:
+    """One operation: its name, arguments and output."""
+
+    def __init__(self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, book: Book):
+        self.name = name
+        self.func = func
+        self.args = args
+        self.kwargs = kwargs
+        self.out = out
+        self.book = book
+        self.made: set[Choice] = set()
+        self.inputs: list[Tensor] | None = None
+
+    def __getitem__(self, argument: str) -> Any:
+        """Return the value of an argument by the name in the operation's schema, its default where it wasn't given."""
+        for number, declared in enumerate(self.func._schema.arguments):
+            if declared.name == argument:
+                if number < len(self.args):
+                    return self.args[number]
+                return self.kwargs.get(argument, declared.default_value)
+        return self.kwargs.get(argument)
+
+    def of(self, value: Any) -> Followed:
+        """Return what follows an argument; nothing, where it is no tensor."""
+        return self.book.followed(value) if isinstance(value, Tensor) else NOTHING
+
+    def tensors(self) -> list[Tensor]:
+        """Return the tensors among the arguments, those in lists too."""
+        if self.inputs is None:
+            self.inputs = list(tensors_in((*self.args, *self.kwargs.values())))
+        return self.inputs
+
+    def unite(self, some: IntArray, others: IntArray) -> None:
+        """Let each cell of one axis be the same as its fellow on another."""
+        self.book.partition.unite(some, others)
+
+    def couple(self, *cells: IntArray) -> None:
+        """Let cells leave only together."""
+        self.book.partition.couple(*cells)
+
+    def couple_rows(self, rows: IntArray) -> None:
+        """Let the cells of each row leave only together; [rows, cells]."""
+        if rows.shape[1] > 1:
+            self.unite(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1))
+
+    def new(self, count: int) -> IntArray:
+        """Return cells for an axis that takes on whatever it meets."""
+        return self.book.partition.new(count)
+
+    def freeze(self, cells: IntArray, why: str = "") -> None:
+        """Let cells never leave; `why` is empty where nobody would ask."""
+        self.book.freeze(cells, why)
+
+    def freeze_all(self, followed: Followed, why: str) -> None:
+        """Let no axis lose anything."""
+        for cells in followed.axes.values():
+            self.freeze(cells, why)
+
+    def choose(self, options: Sequence[str], cells: IntArray) -> str | None:
+        """Return which way an axis is taken apart; None where none is left."""
+        place, taken = self.book.choose(options, cells)
+        self.made.add(place)
+        return taken
+
+    def meet(self, some: IntArray | None, others: IntArray | None) -> IntArray | None:
+        """Unite two axes that must have the same positions and return their cells; one that is fixed fixes the other."""
+        if some is not None and others is not None:
+            self.unite(some, others)
+            return some
+        if (known := some if others is None else others) is not None:
+            why = next(
+                (each.why for each in map(self.of, self.tensors()) if each.why), "it meets an axis of fixed size"
+            )
+            self.freeze(known, f"{why} in `{self.name}`")
+        return None
+
+
+def tensors_in(values: Any) -> Any:
+    """Yield the tensors in nested arguments."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)

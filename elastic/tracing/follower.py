@@ -1,0 +1,370 @@
+"""Follower: run a network once and let cells travel beside its tensors.
+
+A dispatch mode sees every operation with its arguments. Each operation's rule says what becomes of the cells; one
+without a rule freezes what it touches. What was seen is kept as a script, so that the network, once cut, can be run
+again and compared with it operation by operation.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from elastic.plan import NEVER, Axis, IntArray, Layer
+from elastic.tracing import shortcuts
+from elastic.tracing.call import Call, tensors_in
+from elastic.tracing.followed import NOTHING, Choice, Followed
+from elastic.tracing.labels import Counted
+from elastic.tracing.layers import Conv
+from elastic.tracing.partition import Clash, Partition
+from elastic.tracing.recording import counted, layer_of
+from elastic.tracing.rules import RULES, elementwise, is_elementwise
+
+Place = tuple[tuple[str, int], ...]  # innermost lines of code, file and number
+
+SizeKey = tuple[str | int, int]  # number of an output and of its axis; or "end" of a slice, and which
+
+MACHINERY = ("/elastic/tracing/", "/torch/_ops.py", "/torch/utils/_python_dispatch.py", "/torch/_tensor.py")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation of a run: where it was, and the shapes and cells of what it made."""
+
+    name: str
+    module: str
+    shapes: tuple[tuple[int, ...], ...]
+    axes: tuple[Mapping[int, IntArray], ...]
+    constants: tuple[float, ...]
+    place: Place | None  # of an operation whose sizes are given in code
+    sizes: Mapping[SizeKey, tuple[int, IntArray]]  # given in code, and the cells that each counts
+    choices: frozenset[Choice]
+
+
+@dataclass(eq=False)
+class Decisions:
+    """Which option is taken at each choice, and which were tried."""
+
+    taken: dict[Choice, str | None] = field(default_factory=dict)
+    tried: dict[Choice, list[str]] = field(default_factory=dict)
+    options: dict[Choice, list[str]] = field(default_factory=dict)
+
+    def next(self, choice: Choice) -> None:
+        """Change to the next option that wasn't tried; none is left at last."""
+        left = [option for option in self.options.get(choice, []) if option not in self.tried.get(choice, [])]
+        self.taken[choice] = left[0] if left else None
+        self.tried.setdefault(choice, []).extend(left[:1])
+
+
+# Operations whose sizes a network gives in numbers: those that a cut might not change as it should.
+SIZED = frozenset(
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "expand",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "unsafe_split",
+        "narrow",
+        "select",
+        "new_zeros",
+        "new_ones",
+        "new_empty",
+        "new_full",
+        "zeros",
+        "ones",
+        "full",
+        "empty",
+        "repeat",
+        "constant_pad_nd",
+        "unfold",
+        "as_strided",
+    ]
+)
+
+
+class Stopped(BaseException):
+    """A run went far enough. No error, so that no network catches it."""
+
+
+class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A run of a twin, in which the tensors of its state have cells and all else gets them from these."""
+
+    def __init__(
+        self,
+        twin: nn.Module,
+        decisions: Decisions,
+        *,
+        origins: Mapping[Axis, IntArray] | None = None,
+        clash: Clash | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.partition = Partition(clash)
+        self.decisions = decisions
+        self.origins = origins
+        self.names = {id(tensor): name for name, tensor in reversed(list(_state(twin)))}
+        self.rank = {  # kernels lose nothing
+            id(p): 2
+            for m in twin.modules()
+            if isinstance(m, Conv)
+            for p in m.parameters()
+            if p.dim() == 2 + len(m.kernel_size)
+        }
+        self.has_rms = any("rms" in type(m).__name__.lower() for m in twin.modules())
+        self.parameters = {id(parameter) for parameter in twin.parameters()}
+        self.locked: dict[int, str] = {}  # tensors of layers that can't be followed, and why
+        self.axes: dict[Axis, IntArray] = {}
+        self.frozen: list[tuple[IntArray, str]] = []
+        self.chosen: dict[Choice, list[IntArray]] = {}  # the cells that each choice was about
+        self.chosen_in: dict[Choice, str] = {}  # the module that made each choice first
+        self.layers: list[Layer] = []
+        self.counted: list[Counted] = []
+        self.is_counting = True
+        self.beside: dict[int, Followed] = {}
+        self.alive: list[Tensor] = []  # so that no id is used twice
+        self.dirty: set[int] = set()  # storages that were written to with what isn't zero where it should be
+        self.steps: list[Step] = []
+        self.modules: list[str] = [""]
+        self.entered: dict[str, tuple[Any, Any]] = {}  # arguments of each module's first call
+        self.unknown: dict[str, str] = {}  # operations without a rule, and where the first was
+
+    # What rules need: `elastic.tracing.call.Book`.
+
+    def followed(self, tensor: Tensor) -> Followed:
+        """Return what follows a tensor; those of the state get cells when they are first seen."""
+        known = self.beside.get(id(tensor))
+        if known is None and id(tensor) in self.names:
+            known = self._register(tensor)
+        if known is None:
+            return NOTHING
+        if known.vanishes and self.dirty and tensor.untyped_storage()._cdata in self.dirty:
+            return replace(known, vanishes=False)
+        return known
+
+    def freeze(self, cells: IntArray, why: str) -> None:
+        """Let cells never leave."""
+        self.frozen.append((cells, f"{why}{self.where()}" if why else ""))
+        self.partition.hold(cells)
+
+    def choose(self, options: Sequence[str], cells: IntArray) -> tuple[Choice, str | None]:
+        """Return the place of a choice about cells and the option that is taken there, None to freeze."""
+        choice: Choice = place_of_call()
+        known = self.decisions.options.setdefault(choice, [])
+        known += [option for option in options if option not in known]
+        if choice not in self.decisions.taken:
+            self.decisions.next(choice)
+        taken = self.decisions.taken[choice]
+        self.chosen.setdefault(choice, []).append(cells)
+        self.chosen_in.setdefault(choice, self.modules[-1])
+        if taken is not None and taken not in options and self.origins is None:
+            taken = options[0]  # lines that split in several ways
+        return choice, taken
+
+    def has_decided(self) -> bool:
+        """Return whether the run that this one checks had to choose here."""
+        return self.origins is not None and place_of_call() in self.decisions.taken
+
+    def where(self) -> str:
+        """Return where the network is, for a reason."""
+        line = next((f"{name.rpartition('/')[2]}:{number}" for name, number in lines() if "/torch/" not in name), "")
+        module = f", module {self.modules[-1]}" if self.modules[-1] else ""
+        return f" ({line}{module})" if line else ""
+
+    # The run.
+
+    @contextmanager
+    def running(self, modules: Sequence[tuple[str, nn.Module]]) -> Iterator[None]:
+        """Change modules, while active, so that each operation knows its own."""
+        handles: list[Any] = []
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # one operation for all of an attention, which says nothing
+        for path, module in modules:
+            handles.append(module.register_forward_pre_hook(self._enter(path), with_kwargs=True))
+            handles.append(module.register_forward_hook(self._leave, always_call=True))
+        try:
+            with torch.no_grad(), self, _RmsAsLayerNorm() if self.has_rms else nullcontext():
+                yield
+        except Stopped:
+            pass
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            for handle in handles:
+                handle.remove()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = func.overloadpacket.__name__
+        out = self.run(name, func, args, kwargs)
+        changed = name.endswith("_") and not name.startswith("__")
+        call = Call(name.rstrip("_") if changed else name, func, args, kwargs, out, self)
+        outs = list(tensors_in(out if isinstance(out, tuple | list) else [out]))
+        results = self._results(call, outs) if outs else []
+        for tensor, result in zip(outs, results, strict=False):
+            self.put(tensor, result)
+        if changed and outs and results and not results[0].vanishes:
+            self.dirty.add(outs[0].untyped_storage()._cdata)
+        if self.is_counting and (cost := counted(call, self.modules[-1])):
+            self.counted.append(cost)
+        self.note(call, outs)
+        return out
+
+    def run(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run an operation."""
+        return shortcuts.run(name, func, args, kwargs)
+
+    def put(self, tensor: Tensor, followed: Followed) -> None:
+        """Let something follow a tensor."""
+        if id(tensor) not in self.names:
+            self.beside[id(tensor)] = followed
+            self.alive.append(tensor)
+
+    def note(self, call: Call, outs: Sequence[Tensor]) -> None:
+        """Keep what happened."""
+        shapes = tuple(tuple(out.shape) for out in outs)
+        axes = tuple(self.followed(out).axes for out in outs)
+        place = place_of_call() if call.name in SIZED else None
+        sizes = sizes_of(call, shapes, axes) if place and any(axes) else {}
+        choices = self.choices_of(call)
+        self.steps.append(Step(call.name, self.modules[-1], shapes, axes, constants_of(call), place, sizes, choices))
+
+    def choices_of(self, call: Call) -> frozenset[Choice]:
+        """Return the choices that an operation and its inputs went through."""
+        return frozenset(call.made).union(*(self.followed(t).choices for t in call.tensors()))
+
+    def _results(self, call: Call, outs: Sequence[Tensor]) -> list[Followed]:
+        inputs = [self.followed(tensor) for tensor in call.tensors()]
+        rule: Callable[[Call], Any] | None = RULES.get(call.name)
+        if not any(each.axes for each in inputs) and not (rule and not inputs):
+            why = next((each.why for each in inputs if each.why), "")
+            return [Followed(why=why) if why else NOTHING] * len(outs)
+        if rule is None and is_elementwise(call.func, call.name):
+            rule = elementwise
+        if rule is None:
+            self.unknown.setdefault(call.name, self.modules[-1])
+            for each in inputs:
+                call.freeze_all(each, f"operation `{call.name}` has no rule")
+            return [NOTHING] * len(outs)
+        result = rule(call)
+        if result is None:
+            return [NOTHING] * len(outs)
+        found = list(result) if isinstance(result, list) else [result] * len(outs)
+        return self._inherited(call, inputs, outs, found)
+
+    def _inherited(
+        self, call: Call, inputs: Sequence[Followed], outs: Sequence[Tensor], found: Sequence[Followed]
+    ) -> list[Followed]:
+        """Return what follows the outputs, with what they have from the inputs: choices, layers, reasons."""
+        # What was chosen upstream counts until a weight makes new channels.
+        is_product = any(each.weight for each in inputs) and call.name in PRODUCTS
+        choices = frozenset(call.made) if is_product else frozenset(call.made).union(*(i.choices for i in inputs))
+        layers = tuple(dict.fromkeys(layer for each in inputs for layer in each.layers))
+        if outs and (layer := layer_of(call, self.modules[-1], layers, outs[0], found[0])):
+            layers = (len(self.layers),)
+            self.layers.append(layer)
+        why = "" if is_product else next((each.why for each in inputs if each.why), "")
+        elements = max((each.elements for each in inputs), default=0)
+        return [Followed(f.axes, f.vanishes, choices, layers, f.weight, elements, why) for f in found]
+
+    def _register(self, tensor: Tensor) -> Followed:
+        name = self.names[id(tensor)]
+        axes = {}
+        if tensor.is_floating_point():
+            for axis, size in enumerate(tensor.shape[: self.rank.get(id(tensor), tensor.dim())]):
+                origin = None if self.origins is None else self.origins[name, axis]
+                if size <= 1 and (origin is None or not (origin > NEVER).any()):
+                    continue  # an axis of one can't lose it; once cut, it may be all that is left
+                axes[axis] = self.axes[name, axis] = self.partition.new(size, origin)
+        is_parameter = id(tensor) in self.parameters
+        self.beside[id(tensor)] = Followed(axes, is_parameter, weight=name, elements=tensor.numel())
+        if why := self.locked.get(id(tensor)):
+            for cells in axes.values():
+                self.frozen.append((cells, why))
+                self.partition.hold(cells)
+        return self.beside[id(tensor)]
+
+    def _enter(self, path: str) -> Callable[..., None]:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            self.modules.append(path)
+            self.entered.setdefault(path, (args, kwargs))
+
+        return enter
+
+    def _leave(self, *_: Any) -> None:
+        self.modules.pop()
+
+
+class _RmsAsLayerNorm(TorchFunctionMode):
+    """What an RMS norm does to channels, a layer norm does; torch takes the first apart before a rule can see it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (F.rms_norm, torch.rms_norm):
+            given = dict(zip(("input", "normalized_shape", "weight", "eps"), args, strict=False)) | (kwargs or {})
+            return F.layer_norm(given["input"], given["normalized_shape"], given.get("weight"), None)
+        return func(*args, **(kwargs or {}))
+
+
+PRODUCTS = frozenset(["convolution", "_convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "embedding", "matmul"])
+
+
+def constants_of(call: Call) -> tuple[float, ...]:
+    """Return the numbers that an operation computes with, which may not follow a width: scales, exponents, eps."""
+    values = (*call.args, *call.kwargs.values())
+    plain = (float,) if call.name in RULES and call.name not in ("mul", "div", "add", "sub") else (int, float)
+    found = [float(v) for v in values if isinstance(v, plain) and not isinstance(v, bool)]
+    if any(tensor.is_meta for tensor in call.tensors()):  # where activations have no values, numbers are the code's own
+        found += [v.item() for v in values if isinstance(v, Tensor) and v.dim() == 0 and not v.is_meta]
+    return tuple(found)
+
+
+def sizes_of(
+    call: Call, shapes: Sequence[tuple[int, ...]], axes: Sequence[Mapping[int, IntArray]]
+) -> dict[SizeKey, tuple[int, IntArray]]:
+    """Return the sizes that an operation makes of axes with cells, and the positions at which it cuts one."""
+    found: dict[SizeKey, tuple[int, IntArray]] = {
+        (number, dim): (shape[dim], cells)
+        for number, (shape, each) in enumerate(zip(shapes, axes, strict=True))
+        for dim, cells in each.items()
+    }
+    if call.name == "slice" and (cells := call.of(call.args[0]).axes.get(int(call["dim"] or 0))) is not None:
+        ends = (call["start"], call["end"])
+        found |= {("end", n): (end, cells[:end]) for n, end in enumerate(ends) if end and 0 < end < len(cells)}
+    return found
+
+
+def lines() -> Iterator[tuple[str, int]]:
+    """Yield the lines of code that led here, innermost first, without tracing's own and torch's machinery."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not any(part in name for part in MACHINERY):
+            yield name, frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+def place_of_call() -> Place:
+    """Return the three innermost lines of code of a network that led here."""
+    found = []
+    for line in lines():
+        if line[0].endswith("/torch/nn/modules/module.py"):
+            if found:
+                break
+            continue
+        found.append(line)
+        if len(found) == 3:
+            break
+    return tuple(found)
+
+
+def _state(twin: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    saved = twin.state_dict(keep_vars=True)
+    yield from twin.named_parameters(remove_duplicate=False)
+    yield from ((name, t) for name, t in twin.named_buffers(remove_duplicate=False) if name in saved)

@@ -1,0 +1,91 @@
+"""From labels to a plan: units are numbered in the order in which the state dict meets them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import nn
+
+from elastic.dtypes import dtype_name
+from elastic.plan import NEVER, Axis, Frozen, IntArray, Layer, Operation, Plan, TensorSpec
+from elastic.tracing.labels import Labels
+
+
+def specs_of(model: nn.Module) -> tuple[dict[str, TensorSpec], dict[str, str]]:
+    """Return what a plan knows of each tensor of a state dict, and the first name of each that is tied."""
+    parameters = {id(p) for p in model.parameters()}
+    first: dict[int, str] = {}
+    specs, aliases = {}, {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if (known := first.setdefault(id(tensor), name)) != name:
+            aliases[name] = known
+        else:
+            specs[name] = TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), id(tensor) in parameters)
+    return specs, aliases
+
+
+def make_plan(labels: Labels, specs: Mapping[str, TensorSpec], aliases: Mapping[str, str]) -> Plan:
+    """Return the plan of labels; axes that have no unit are left out."""
+    order = {name: number for number, name in enumerate(specs)}
+    homes = sorted((home for home in labels.axes if home[0] in order), key=lambda home: (order[home[0]], home[1]))
+    numbers = _numbers([labels.axes[home] for home in homes])
+    axes: dict[Axis, IntArray] = {}
+    frozen = []
+    for home in homes:
+        found = labels.axes[home]
+        if (found != NEVER).any():
+            axes[home] = numbers(found)
+        if home in labels.reasons:
+            frozen.append(Frozen(*home, int((found == NEVER).sum()), labels.reasons[home]))
+    operations = tuple(
+        Operation(o.module, o.kind, o.weight, *_along(o.macs, [numbers(a) for a in o.along])) for o in labels.operations
+    )
+    layers = tuple(
+        Layer(one.module, one.kind, one.inputs, one.weight, one.shape, _units(one, numbers)) for one in labels.layers
+    )
+    attributes = {key: numbers(found) for key, found in labels.attributes.items()}
+    attributes = {key: found for key, found in attributes.items() if (found != NEVER).any()}
+    return Plan(axes, specs, operations, tuple(frozen), aliases, attributes, layers)
+
+
+def _units(layer: Layer, numbers: "_Numbers") -> dict[int, IntArray]:
+    found = {dim: numbers(labels) for dim, labels in layer.units.items()}
+    return {dim: labels for dim, labels in found.items() if (labels != NEVER).any()}
+
+
+def _along(macs: int, axes: list[IntArray]) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """Return macs for each combination of positions, with axes that never lose anything within them."""
+    kept = []
+    for labels in axes:
+        if (labels == NEVER).all():
+            macs *= len(labels)
+        else:
+            times = _repeats(labels)
+            macs *= times
+            kept.append(tuple(np.sort(labels)[::times].tolist()))
+    return macs, tuple(kept)
+
+
+def _repeats(labels: IntArray) -> int:
+    """Return how often every label is there, 1 unless it is the same for all."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return int(np.gcd.reduce(counts))
+
+
+class _Numbers:
+    """A table from the labels of a source to units."""
+
+    def __init__(self, labels: IntArray) -> None:
+        self.table = labels
+
+    def __call__(self, labels: IntArray) -> IntArray:
+        known = (labels >= 0) & (labels < len(self.table))
+        return np.where(known, self.table[np.where(known, labels, 0)] if len(self.table) else NEVER, NEVER)
+
+
+def _numbers(axes: list[IntArray]) -> _Numbers:
+    every = np.concatenate([np.empty(0, np.int64), *axes])
+    every = every[every != NEVER]
+    labels, first = np.unique(every, return_index=True)
+    table = np.full(int(labels[-1]) + 1 if len(labels) else 0, NEVER, np.int64)
+    table[labels[np.argsort(first)]] = np.arange(len(labels))
+    return _Numbers(table)

@@ -1,0 +1,44 @@
+"""Which units to remove from a network to try its labels."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from elastic.plan import Axis, Group, LevelArray, Plan
+
+FEW = 16
+
+
+def uneven_removals(plan: Plan, groups: Sequence[Group]) -> Iterator[LevelArray]:
+    """Yield levels, in one of which every group loses something, more of one group than of the next on an axis.
+
+    A forward that halves whatever width it finds goes wrong only when the halves lose unequally. Of a few units, many
+    choices are right by luck, so those groups lose just one as well.
+    """
+    divisible = [group for group in groups if len(group.units) > 1]
+    on_axis: dict[Axis, int] = {}
+    levels = np.zeros(plan.units, np.uint8)
+    for number, group in enumerate(divisible):
+        place = on_axis[group.axes[0]] = on_axis.get(group.axes[0], -1) + 1
+        levels |= some_removed(plan, [group], 0.3 if place % 2 else 0.7, number, keep=2)
+    yield levels
+    if few := [group for group in divisible if len(group.units) < FEW]:
+        alone = np.zeros(plan.units, np.uint8)
+        alone[[np.random.default_rng(number).choice(group.units) for number, group in enumerate(few)]] = 1
+        yield alone
+
+
+def some_removed(
+    plan: Plan, groups: Sequence[Group], ratio: float = 0.5, seed: int = 0, *, keep: int = 1
+) -> LevelArray:
+    """Return levels that keep a random part of each group's units in level 0; the others return in 1.
+
+    At least `keep` stay, of a group that has more.
+    """
+    generator = np.random.default_rng(seed)
+    levels = np.zeros(plan.units, np.uint8)
+    for group in groups:
+        size = len(group.units)
+        count = min(size - min(keep, size - 1), int(size * ratio)) if size > 1 else 0
+        levels[generator.permutation(group.units)[:count]] = 1
+    return levels

@@ -1,0 +1,221 @@
+"""Search: the choices of a network, made until nothing fails.
+
+Each choice is first settled where it is made: the module that makes it is run alone, with inputs that carry units as
+its weights do, which takes milliseconds. Then the whole network is run, cut and run again.
+"""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from elastic.errors import TraceError
+from elastic.plan import NEVER, IntArray
+from elastic.tracing.attributes import Attributes
+from elastic.tracing.checking import FAILURES, Conflict, above, conflicts, units_around
+from elastic.tracing.compiling import compiled, resolved
+from elastic.tracing.followed import Choice
+from elastic.tracing.follower import Decisions, Follower
+from elastic.tracing.labels import Labels
+from elastic.tracing.layers import why_frozen
+from elastic.tracing.planning import make_plan
+from elastic.tracing.removals import uneven_removals
+from elastic.tracing.subject import Call, Subject
+from elastic.tracing.twin import outputs
+
+log = logging.getLogger(__name__)
+
+MOST_RUNS = 40  # of a network, before what still fails is frozen
+MOST_OF_A_PART = 0.5  # of the operations: a larger module is not worth a run of its own
+
+
+class Search:
+    """The choices of one subject, and of the modules in it."""
+
+    def __init__(
+        self, subject: Subject, decisions: Decisions | None = None, attributes: Attributes | None = None
+    ) -> None:
+        self.subject = subject
+        self.specs = subject.specs()
+        self.decisions = decisions or Decisions()
+        self.attributes = attributes or Attributes(subject.twin)
+        self.settled: set[Choice] = set()
+        self.has_looked = False  # for heads that only training uses
+        self.dead: list[tuple[tuple[str, int], IntArray, str]] = []  # an axis, positions on it, and the reason
+
+    def labels(self) -> Labels:
+        """Return labels that no trial contradicts."""
+        follower: Follower | None = None
+        for _ in range(MOST_RUNS):
+            if follower is None:
+                follower = self._follow()
+                if not self.subject.carried and self._settle(follower):
+                    follower = self._follow()
+                roots, why = resolved(follower)
+                if self._another_choice(follower, roots, why):
+                    follower = None
+                    continue
+            labels = self._compiled(follower, roots, why)
+            if not (found := self._conflicts(follower, labels)):
+                return labels
+            for conflict in found:
+                log.debug("%s: %d units, step %s", conflict.reason, len(conflict.units), conflict.step)
+            if self._resolve(found, follower):
+                follower = None
+        reason = f"the network could not be cut as it was followed, in {MOST_RUNS} trials"
+        for home in list(labels.axes):
+            labels.freeze(labels.axes[home], reason)
+        return labels
+
+    def _follow(self) -> Follower:
+        follower = follow(self.subject, self.decisions)
+        if not self.has_looked and not self.subject.carried:
+            self.has_looked = True
+            if heads := modules_that_train(self.subject, set(follower.beside)):
+                self.subject = replace(self.subject, modes=(*self.subject.modes, heads))
+                follower = follow(self.subject, self.decisions)
+        return follower
+
+    def _settle(self, follower: Follower) -> bool:
+        """Make choices where each is made, the module alone; return whether any is another now."""
+        before = dict(self.decisions.taken)
+        for choice, path in follower.chosen_in.items():
+            if choice in self.settled:
+                continue
+            self.settled.add(choice)
+            size = sum(step.module == path or step.module.startswith(f"{path}.") for step in follower.steps)
+            if path and path in follower.entered and size < MOST_OF_A_PART * len(follower.steps):
+                call = Call(*follower.entered[path])
+                carried = tuple(follower.followed(tensor) for tensor in call.tensors())
+                carried = tuple(
+                    replace(each, axes={d: follower.partition.find(c) for d, c in each.axes.items()})
+                    for each in carried
+                )
+                part = Subject(self.subject.twin.get_submodule(path), call, carried=carried)
+                local = Attributes(part.twin)
+                local.rules, local.refused = self.attributes.rules, self.attributes.refused
+                try:
+                    Search(part, self.decisions, local).labels()
+                except TraceError as reason:  # a module that can't be run alone is settled with the rest
+                    log.debug("%s: %s", path, reason)
+                self.attributes.rules = local.rules
+                self.settled |= set(follower.chosen_in) & {
+                    c for c, p in follower.chosen_in.items() if p.startswith(path)
+                }
+        return before != self.decisions.taken
+
+    def _another_choice(self, follower: Follower, roots: IntArray, why: dict[int, str]) -> bool:
+        """Change choices that leave nothing to cut; return whether there were any."""
+        dead = np.zeros(len(roots), np.bool_)
+        dead[list(why)] = True
+        found = False
+        for choice, axes in follower.chosen.items():
+            if self.decisions.taken[choice] is not None and all(dead[roots[cells]].all() for cells in axes):
+                self.decisions.next(choice)
+                found = found or self.decisions.taken[choice] is not None
+        return found
+
+    def _compiled(self, follower: Follower, roots: IntArray, why: dict[int, str]) -> Labels:
+        why = dict(why)
+        for home, positions, reason in self.dead:
+            for root in np.unique(roots[follower.axes[home][positions]]).tolist():
+                why[root] = why.get(root) or reason
+        labels = compiled(self.subject.twin, follower, roots, why)
+        units = self._cells_to_labels(labels, roots)
+        labels.attributes = {key: units[cells] for key, cells in self.attributes.followed(follower.steps).items()}
+        return labels
+
+    def _cells_to_labels(self, labels: Labels, roots: IntArray) -> IntArray:
+        alive = np.zeros(len(roots) + 1, np.bool_)
+        for found in labels.axes.values():
+            alive[found] = True  # NEVER is the last
+        return np.where(alive[roots], roots, NEVER)
+
+    def _conflicts(self, follower: Follower, labels: Labels) -> list[Conflict]:
+        self.plan = plan = make_plan(labels, *self.specs)
+        roots = follower.partition.components()
+        table = np.full(len(roots) + 1, NEVER)
+        for home, units in plan.axes.items():
+            table[labels.axes[home]] = units
+        table[-1] = NEVER  # of labels that are NEVER
+        self.units = table[roots]
+        for levels in uneven_removals(plan, plan.groups) if plan.units else ():
+            if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
+                return found
+        return []
+
+    def _resolve(self, found: list[Conflict], follower: Follower) -> bool:
+        """Change what a trial found wrong first; return whether a choice is another now."""
+        first, steps = found[0], follower.steps
+        if first.step is not None and not first.is_foreign and self.attributes.put_right(steps, steps[first.step]):
+            return False
+        again = [choice for choice in first.choices if self.decisions.taken.get(choice) is not None]
+        for choice in again:
+            self.decisions.next(choice)
+            if first.is_foreign:
+                self.decisions.taken[choice] = None
+            self.attributes.forget(choice)
+        for conflict in found if not again else ():
+            if not any(self.decisions.taken.get(choice) for choice in conflict.choices):
+                self._freeze(conflict, follower)
+        return bool(again)
+
+    def _freeze(self, conflict: Conflict, follower: Follower) -> None:
+        """Freeze what a trial found wrong, and what the same line of code does elsewhere."""
+        every = [conflict.units]
+        if conflict.step is not None and (place := follower.steps[conflict.step].place) is not None:
+            for step in follower.steps:
+                if step.place == place and conflict.is_around:
+                    every.append(units_around(follower, self.plan, self.units.__getitem__, above(step.module)))
+                elif step.place == place:
+                    every += [self.units[cells] for cells in step.axes[0].values()] if step.axes else []
+        units = np.unique(np.concatenate(every))
+        for home, found in self.plan.axes.items():
+            if (hit := np.isin(found, units[units != NEVER])).any():
+                self.dead.append((home, np.flatnonzero(hit), conflict.reason))
+
+
+def follow(subject: Subject, decisions: Decisions) -> Follower:
+    """Return the runs of a subject; a network's outputs keep their channels.
+
+    Raises TraceError if it doesn't run on its input.
+    """
+    twin = subject.twin
+    follower = Follower(twin, decisions)
+    for module in twin.modules():
+        if isinstance(module, nn.MultiheadAttention | nn.RNNBase | nn.RNNCellBase):
+            why = why_frozen(module) or ""
+            follower.locked |= {id(p): why for p in module.parameters()}
+    subject.enter(follower)
+    results: list[object] = []
+    try:
+        with subject.borrowed():
+            results = subject.run(follower)
+    except FAILURES as reason:
+        raise TraceError(
+            f"can't run {type(twin).__name__} on the example: {type(reason).__name__}: {reason}; "
+            "check the example input, or prune a part of the model"
+        ) from reason
+    for tensor in outputs(results) if not subject.carried else ():
+        for cells in follower.followed(tensor).axes.values():
+            follower.frozen.append((cells, "it is the network's output"))
+    return follower
+
+
+def modules_that_train(subject: Subject, seen: set[int]) -> frozenset[str]:
+    """Return the modules to put in train mode for a run that uses what only training does; none, if there is nothing.
+
+    Heads that help training take channels of the network too, which a cut has to take from them as well. Layers stay in
+    eval mode: norms and dropout do the same to channels there.
+    """
+    if all(id(parameter) in seen for parameter in subject.twin.parameters()):
+        return frozenset()
+    names = frozenset(name for name, module in subject.modules if module._modules)
+    try:
+        with torch.no_grad(), subject.borrowed():
+            subject.run_with(names)
+    except FAILURES:
+        return frozenset()
+    return names
