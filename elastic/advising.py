@@ -59,6 +59,7 @@ ADVICE = (
         "give the norm one weight a channel: LayerNorm over the channels, or GroupNorm(1, ..)",
     ),
     (r"a norm over it has no weights", "give the norm weights: elementwise_affine=True, affine=True"),
+    (r"a norm is taken over it", "lay the channels on another axis than the one that the norm runs over"),
     (r"a norm takes statistics over it", "lay the channels on the second axis, which the norm keeps apart"),
     (r"attention's scale follows it", "pass scale= to the attention, computed once in __init__"),
     (

@@ -41,7 +41,9 @@ class CostModel:
         params = sum(sizes[name] for name, spec in self.plan.tensors.items() if spec.is_parameter)
         with_never = np.append(stays, True)
         macs = sum(
-            o.macs * (sizes[o.weight] if o.weight else math.prod(int(with_never[list(a)].sum()) for a in o.along))
+            o.macs
+            * (sizes[o.weight] if o.weight else 1)
+            * math.prod(int(with_never[list(axis)].sum()) for axis in o.along)
             for o in self.plan.operations
         )
         return Cost(params, macs, self._bytes(shapes))

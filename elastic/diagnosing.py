@@ -80,8 +80,9 @@ def obstacles(plan: Plan) -> tuple[Obstacle, ...]:
     found: dict[tuple[str, str], list[tuple[Frozen, str, str, str]]] = {}
     for frozen in plan.frozen:
         reason, line, module = taken_apart(frozen.reason)
-        # Sizes in a message differ from module to module; what holds the ends of the network does so anywhere.
-        key = (re.sub(r" in `.*", "", reason), "") if is_natural(reason) else (re.sub(r"\d+", "#", reason), line)
+        if is_natural(reason):  # wherever that is
+            reason, line, module = re.sub(r" in `\w+`$", "", reason), "", ""
+        key = (re.sub(r"\d+", "#", reason), line)  # sizes in a message differ from module to module
         found.setdefault(key, []).append((frozen, reason, line, module))
     every = [_obstacle(plan, members) for members in found.values()]
     return tuple(sorted(every, key=lambda each: (each.is_natural, -each.params)))

@@ -36,8 +36,9 @@ class Operation:
     """One source of multiply-accumulates in a forward pass on the example input.
 
     With a weight, every element of it is used `macs` times, so what is left of the weight times `macs` is the cost
-    after a cut. Without one (attention's products of two activations), `macs` is used for every combination of
-    positions of the axes `along`, each given by its labels; what doesn't lose anything is within `macs`.
+    after a cut. Other axes that may lose something are `along`, each given by its labels: those of attention's products
+    of two activations, or the channels for each of which a token mixer's weight is used; `macs` is then for each
+    combination of their positions. What doesn't lose anything is within `macs`.
     """
 
     module: str

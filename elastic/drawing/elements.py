@@ -52,7 +52,8 @@ def text_width(text: str) -> float:
 def add_text(parent: Element, x: float, y: float, text: str, kind: str = "") -> float:
     """Draw a line of text whose middle is at y; return about where it ends."""
     # An offset rather than `dominant-baseline`, which renderers take in different ways.
-    add(parent, "text", text, x=x, y=y + 4, **({"class_": kind} if kind else {}))
+    if text:
+        add(parent, "text", text, x=x, y=y + 4, **({"class_": kind} if kind else {}))
     return x + text_width(text)
 
 

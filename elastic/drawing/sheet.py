@@ -162,8 +162,7 @@ def _row(root: Element, layout: Layout, number: int, row: Row, words: Sequence[s
         add_mark(root, x + 4 + MARK_WIDTH * place, y, mark)
     add_node(root, layout.spine, y, row.kind, colour_of(row, colours))
     for column, (text, start) in enumerate(zip(words, layout.columns, strict=False)):
-        if text:
-            add_text(root, start, y, text, "" if is_layer and column < 2 else "muted")
+        add_text(root, start, y, text, "" if is_layer and column < 2 else "muted")
 
 
 def _foot(root: Element, y: float, lines: Sequence[tuple[str, str, bool]]) -> None:

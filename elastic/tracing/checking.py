@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,7 +20,7 @@ from elastic.fitting import fit
 from elastic.plan import NEVER, Axis, BoolArray, IntArray, LevelArray, Plan
 from elastic.tracing.call import Call, tensors_in
 from elastic.tracing.followed import Choice
-from elastic.tracing.follower import Decisions, Follower, Step, Stopped
+from elastic.tracing.follower import SIZED, Decisions, Follower, Step, Stopped
 from elastic.tracing.subject import Subject, shrink
 
 FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError, AttributeError)
@@ -37,6 +37,8 @@ class Conflict:
     choices: frozenset[Choice]
     step: int | None = None  # of the run, where an operation did not do what it did before the cut
     is_around: bool = False  # units are those of the module, since the operation itself meets none
+    at: int = 0  # how many operations had been done
+    every: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # all units that the operation meets
     is_foreign: bool = False  # a size followed another width: no other choice would help
 
 
@@ -150,7 +152,7 @@ class _Checker(Follower):
         choices = frozenset[Choice]() if step is None else self.script[step].choices
         text = in_words(reason) + (f" (module {self.failed_in})" if self.failed_in else "")
         is_foreign = step is not None and self._is_foreign(text, self.script[step])
-        self.conflicts.append(Conflict(text, every, choices, step, True, is_foreign))
+        self.conflicts.append(Conflict(text, every, choices, step, True, len(self.steps), every, is_foreign))
 
     def _is_foreign(self, text: str, step: Step) -> bool:
         """Return whether a size that was asked for changed, and not as the labels say: it came from elsewhere."""
@@ -177,7 +179,8 @@ class _Checker(Follower):
 
     def _clash(self, some: IntArray, others: IntArray) -> None:
         name = self.call.name if self.call else ""
-        self._conflict(f"`{name}` meets other channels once some have left", np.union1d(some, others))
+        text = f"`{name}` meets other channels once some have left"
+        self._conflict(text, np.union1d(some, others), is_step=name in SIZED)
 
     def _conflict(self, reason: str, units: IntArray, *, is_step: bool = False) -> None:
         choices = self.choices_of(self.call) if self.call else frozenset[Choice]()
@@ -185,12 +188,13 @@ class _Checker(Follower):
         if step is not None:
             choices |= self.script[step].choices
         units = units[units > NEVER]
+        every = self._units_of_inputs(self.call) if self.call else units
         is_around = not len(units)  # a size that the code took from elsewhere
         if is_around:
             units = self._units_around(self.modules)
         is_foreign = step is not None and self._is_foreign(reason, self.script[step])
         text = reason + self.where()
-        self.conflicts.append(Conflict(text, units, choices, step, is_around, is_foreign))
+        self.conflicts.append(Conflict(text, units, choices, step, is_around, len(self.steps), every, is_foreign))
 
     def fail(self, reason: str, units: IntArray, *, is_step: bool = False) -> NoReturn:
         """Note a conflict and stop."""

@@ -12,20 +12,29 @@ FEW = 16
 def uneven_removals(plan: Plan, groups: Sequence[Group]) -> Iterator[LevelArray]:
     """Yield levels, in one of which every group loses something, more of one group than of the next on an axis.
 
-    A forward that halves whatever width it finds goes wrong only when the halves lose unequally. Of a few units, many
-    choices are right by luck, so those groups lose just one as well.
+    A forward that halves whatever width it finds goes wrong only when the halves lose unequally, and two widths that
+    should differ may agree by chance: so ratios are drawn, and twice. Of a few units, many choices are right by luck, so
+    those groups lose just one the second time.
     """
     divisible = [group for group in groups if len(group.units) > 1]
+    yield _uneven(plan, divisible, 0)
+    second = _uneven(plan, divisible, 1)
+    for number, group in enumerate(divisible):
+        if len(group.units) < FEW:
+            second[group.units] = 0
+            second[np.random.default_rng(number).choice(group.units)] = 1
+    yield second
+
+
+def _uneven(plan: Plan, groups: Sequence[Group], seed: int) -> LevelArray:
+    generator = np.random.default_rng(seed)
     on_axis: dict[Axis, int] = {}
     levels = np.zeros(plan.units, np.uint8)
-    for number, group in enumerate(divisible):
+    for number, group in enumerate(groups):
         place = on_axis[group.axes[0]] = on_axis.get(group.axes[0], -1) + 1
-        levels |= some_removed(plan, [group], 0.3 if place % 2 else 0.7, number, keep=2)
-    yield levels
-    if few := [group for group in divisible if len(group.units) < FEW]:
-        alone = np.zeros(plan.units, np.uint8)
-        alone[[np.random.default_rng(number).choice(group.units) for number, group in enumerate(few)]] = 1
-        yield alone
+        ratio = generator.uniform(0.2, 0.45) if (place + seed) % 2 else generator.uniform(0.55, 0.8)
+        levels |= some_removed(plan, [group], ratio, number, keep=2)
+    return levels
 
 
 def some_removed(

@@ -43,6 +43,7 @@ class Search:
         self.attributes = attributes or Attributes(subject.twin)
         self.settled: set[Choice] = set()
         self.has_looked = False  # for heads that only training uses
+        self.failed_at: set[int] = set()  # operations at which something was frozen
         self.dead: list[tuple[tuple[str, int], IntArray, str]] = []  # an axis, positions on it, and the reason
 
     def labels(self) -> Labels:
@@ -164,7 +165,9 @@ class Search:
 
     def _freeze(self, conflict: Conflict, follower: Follower) -> None:
         """Freeze what a trial found wrong, and what the same line of code does elsewhere."""
-        every = [conflict.units]
+        again = conflict.at in self.failed_at  # a part of what meets there was frozen, and that did not help
+        every = [conflict.units, conflict.every] if again else [conflict.units]
+        self.failed_at.add(conflict.at)
         if conflict.step is not None and (place := follower.steps[conflict.step].place) is not None:
             for step in follower.steps:
                 if step.place == place and conflict.is_around:

@@ -133,4 +133,4 @@ def embedding(call: Call) -> Followed:
     followed = call.of(call.args[0])
     if 0 in followed.axes:
         call.freeze(followed.axes[0])
-    return followed.with_axes({call.out.dim() - 1: followed.axes[1]} if 1 in followed.axes else {})
+    return Followed({call.out.dim() - 1: followed.axes[1]} if 1 in followed.axes else {}, followed.vanishes)
