@@ -126,7 +126,8 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
             for hook in module._forward_pre_hooks.values():
                 if type(hook).__name__ == "WeightNorm":
                     hook(module, ())  # computes the weight anew
-            shapes["weight"] = tuple(module.weight.shape)
+            weight: Any = module.weight
+            shapes["weight"] = tuple(weight.shape)
     return shapes
 
 
@@ -154,7 +155,7 @@ def _set_sizes(path: str, module: nn.Module, before: Mapping[str, tuple[int, ...
         case nn.Embedding():
             module.num_embeddings, module.embedding_dim = shapes["weight"]
         case _ if "weight" in shapes and isinstance(getattr(module, "normalized_shape", None), tuple | torch.Size):
-            module.normalized_shape = shapes["weight"]  # norms of other libraries
+            setattr(module, "normalized_shape", shapes["weight"])  # noqa: B010  # norms of other libraries
         case nn.MultiheadAttention() | nn.RNNBase():
             raise FitError(f"{path} ({type(module).__name__}) can't change its size")
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from elastic.plan import IntArray
-from elastic.tracing.follower import Place, SizeKey, Step
+from elastic.tracing.places import Place
+from elastic.tracing.script import SizeKey, Step
 
 Attribute = tuple[str, str]  # a module's path, and the name of a number that it keeps; `splits.0` is within a list
 Named = tuple[int, str]  # how many modules up from the one that runs a line, and the name
-
-NUMBERS = (int,)
 
 
 class Attributes:
@@ -30,17 +29,12 @@ class Attributes:
         if failed.place is None:
             return False
         alike = [step for step in steps if step.place == failed.place and step.name == failed.name]
-        missing = [
-            self._rule(step, size) for step in alike for size in step.sizes if (step.place, size) not in self.rules
-        ]
-        if any(missing):
+        if any(self._missing(alike)):
             return True
         for size in failed.sizes:
             if (old := self.rules.pop((failed.place, size), None)) is not None:
                 self.refused.add((failed.place, size, old))
-        return any(
-            [self._rule(step, size) for step in alike for size in step.sizes if (step.place, size) not in self.rules]
-        )
+        return any(self._missing(alike))
 
     def forget(self, place: object) -> None:
         """Change the rules: those of a line are no more."""
@@ -55,6 +49,10 @@ class Attributes:
                 if named is not None and named in dict.fromkeys(_equal_to(self.twin, step.module, value)):
                     found.setdefault((_up(step.module, named[0]), named[1]), cells)
         return found
+
+    def _missing(self, steps: Sequence[Step]) -> list[bool]:
+        """Change rules: those that sizes lack are found, where there are any; return which were."""
+        return [self._rule(step, size) for step in steps for size in step.sizes if (step.place, size) not in self.rules]
 
     def _rule(self, step: Step, size: SizeKey) -> bool:
         assert step.place is not None
@@ -73,9 +71,9 @@ def _equal_to(twin: nn.Module, path: str, value: int) -> Iterator[Named]:
         if type(module).__module__.startswith("torch.nn"):
             continue
         for name, held in vars(module).items():
-            if type(held) in NUMBERS and held == value:
+            if type(held) is int and held == value:
                 yield up, name
-            elif isinstance(held, list | tuple) and all(type(each) in NUMBERS for each in held):
+            elif isinstance(held, list | tuple) and all(type(each) is int for each in held):
                 yield from ((up, f"{name}.{place}") for place, each in enumerate(held) if each == value)
 
 

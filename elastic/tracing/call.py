@@ -97,7 +97,7 @@ class Call:
         return taken
 
     def meet(self, some: IntArray | None, others: IntArray | None) -> IntArray | None:
-        """Unite two axes that must have the same positions and return their cells; one that is fixed fixes the other."""
+        """Unite two axes that have the same positions and return their cells; one that is fixed fixes the other."""
         if some is not None and others is not None:
             self.unite(some, others)
             return some

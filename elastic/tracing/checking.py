@@ -20,7 +20,8 @@ from elastic.fitting import fit
 from elastic.plan import NEVER, Axis, BoolArray, IntArray, LevelArray, Plan
 from elastic.tracing.call import Call, tensors_in
 from elastic.tracing.followed import Choice
-from elastic.tracing.follower import SIZED, Decisions, Follower, Step, Stopped
+from elastic.tracing.follower import Follower, Stopped
+from elastic.tracing.script import SIZED, Decisions, Step
 from elastic.tracing.subject import Subject, shrink
 
 FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError, AttributeError)
@@ -87,7 +88,7 @@ def _shrunk(twin: nn.Module, plan: Plan, stays: BoolArray) -> dict[str, Tensor]:
     return state
 
 
-class _Checker(Follower):
+class _Checker(Follower):  # type: ignore[no-untyped-call]
     def __init__(
         self,
         small: nn.Module,

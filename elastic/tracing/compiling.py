@@ -27,9 +27,8 @@ def compiled(twin: nn.Module, follower: Follower, roots: IntArray, why: dict[int
     dead[list(why)] = True
     for home, cells in follower.axes.items():
         found = roots[cells]
-        if dead[found].any():
-            if reason := next((why[root] for root in found[dead[found]].tolist() if why[root]), ""):
-                labels.reasons[home] = reason
+        if reason := next((why[root] for root in found[dead[found]].tolist() if why[root]), ""):
+            labels.reasons[home] = reason
         labels.axes[home] = np.where(dead[found], NEVER, found)
     for name, parameter in twin.named_parameters():
         if parameter.dim() and id(parameter) not in follower.beside:

@@ -5,10 +5,9 @@ without a rule freezes what it touches. What was seen is kept as a script, so th
 again and compared with it operation by operation.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,72 +23,10 @@ from elastic.tracing.followed import NOTHING, Choice, Followed
 from elastic.tracing.labels import Counted
 from elastic.tracing.layers import Conv
 from elastic.tracing.partition import Clash, Partition
+from elastic.tracing.places import lines, place_of_call
 from elastic.tracing.recording import counted, layer_of
 from elastic.tracing.rules import RULES, elementwise, is_elementwise
-
-Place = tuple[tuple[str, int], ...]  # innermost lines of code, file and number
-
-SizeKey = tuple[str | int, int]  # number of an output and of its axis; or "end" of a slice, and which
-
-MACHINERY = ("/elastic/tracing/", "/torch/_ops.py", "/torch/utils/_python_dispatch.py", "/torch/_tensor.py")
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One operation of a run: where it was, and the shapes and cells of what it made."""
-
-    name: str
-    module: str
-    shapes: tuple[tuple[int, ...], ...]
-    axes: tuple[Mapping[int, IntArray], ...]
-    constants: tuple[float, ...]
-    place: Place | None  # of an operation whose sizes are given in code
-    sizes: Mapping[SizeKey, tuple[int, IntArray]]  # given in code, and the cells that each counts
-    choices: frozenset[Choice]
-
-
-@dataclass(eq=False)
-class Decisions:
-    """Which option is taken at each choice, and which were tried."""
-
-    taken: dict[Choice, str | None] = field(default_factory=dict)
-    tried: dict[Choice, list[str]] = field(default_factory=dict)
-    options: dict[Choice, list[str]] = field(default_factory=dict)
-
-    def next(self, choice: Choice) -> None:
-        """Change to the next option that wasn't tried; none is left at last."""
-        left = [option for option in self.options.get(choice, []) if option not in self.tried.get(choice, [])]
-        self.taken[choice] = left[0] if left else None
-        self.tried.setdefault(choice, []).extend(left[:1])
-
-
-# Operations whose sizes a network gives in numbers: those that a cut might not change as it should.
-SIZED = frozenset(
-    [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "expand",
-        "slice",
-        "split",
-        "split_with_sizes",
-        "unsafe_split",
-        "narrow",
-        "select",
-        "new_zeros",
-        "new_ones",
-        "new_empty",
-        "new_full",
-        "zeros",
-        "ones",
-        "full",
-        "empty",
-        "repeat",
-        "constant_pad_nd",
-        "unfold",
-        "as_strided",
-    ]
-)
+from elastic.tracing.script import SIZED, Decisions, Step, constants_of, sizes_of
 
 
 class Stopped(BaseException):
@@ -313,55 +250,6 @@ class _RmsAsLayerNorm(TorchFunctionMode):
 
 
 PRODUCTS = frozenset(["convolution", "_convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "embedding", "matmul"])
-
-
-def constants_of(call: Call) -> tuple[float, ...]:
-    """Return the numbers that an operation computes with, which may not follow a width: scales, exponents, eps."""
-    values = (*call.args, *call.kwargs.values())
-    plain = (float,) if call.name in RULES and call.name not in ("mul", "div", "add", "sub") else (int, float)
-    found = [float(v) for v in values if isinstance(v, plain) and not isinstance(v, bool)]
-    if any(tensor.is_meta for tensor in call.tensors()):  # where activations have no values, numbers are the code's own
-        found += [v.item() for v in values if isinstance(v, Tensor) and v.dim() == 0 and not v.is_meta]
-    return tuple(found)
-
-
-def sizes_of(
-    call: Call, shapes: Sequence[tuple[int, ...]], axes: Sequence[Mapping[int, IntArray]]
-) -> dict[SizeKey, tuple[int, IntArray]]:
-    """Return the sizes that an operation makes of axes with cells, and the positions at which it cuts one."""
-    found: dict[SizeKey, tuple[int, IntArray]] = {
-        (number, dim): (shape[dim], cells)
-        for number, (shape, each) in enumerate(zip(shapes, axes, strict=True))
-        for dim, cells in each.items()
-    }
-    if call.name == "slice" and (cells := call.of(call.args[0]).axes.get(int(call["dim"] or 0))) is not None:
-        ends = (call["start"], call["end"])
-        found |= {("end", n): (end, cells[:end]) for n, end in enumerate(ends) if end and 0 < end < len(cells)}
-    return found
-
-
-def lines() -> Iterator[tuple[str, int]]:
-    """Yield the lines of code that led here, innermost first, without tracing's own and torch's machinery."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not any(part in name for part in MACHINERY):
-            yield name, frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
-
-
-def place_of_call() -> Place:
-    """Return the three innermost lines of code of a network that led here."""
-    found = []
-    for line in lines():
-        if line[0].endswith("/torch/nn/modules/module.py"):
-            if found:
-                break
-            continue
-        found.append(line)
-        if len(found) == 3:
-            break
-    return tuple(found)
 
 
 def _state(twin: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -14,34 +14,17 @@ from elastic.tracing.call import Call
 from elastic.tracing.followed import Followed
 from elastic.tracing.labels import Counted
 
+ACTIVATIONS = (
+    "relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "selu",
+    "celu", "mish", "softplus", "prelu", "_prelu_kernel", "relu6", "glu",
+)  # fmt: skip
+
 KINDS = {
     **dict.fromkeys(("convolution", "_convolution"), "convolution"),
     **dict.fromkeys(("mm", "addmm", "linear"), "linear"),
     "embedding": "embedding",
     **dict.fromkeys(("_softmax", "_safe_softmax", "scaled_dot_product_attention"), "attention"),
-    **dict.fromkeys(
-        [
-            "relu",
-            "gelu",
-            "silu",
-            "sigmoid",
-            "tanh",
-            "hardswish",
-            "hardsigmoid",
-            "hardtanh",
-            "leaky_relu",
-            "elu",
-            "selu",
-            "celu",
-            "mish",
-            "softplus",
-            "prelu",
-            "_prelu_kernel",
-            "relu6",
-            "glu",
-        ],
-        "activation",
-    ),
+    **dict.fromkeys(ACTIVATIONS, "activation"),
     **dict.fromkeys(("add", "sub"), "add"),
     "mul": "multiply",
     "cat": "cat",

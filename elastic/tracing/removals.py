@@ -10,7 +10,7 @@ FEW = 16
 
 
 def uneven_removals(plan: Plan, groups: Sequence[Group]) -> Iterator[LevelArray]:
-    """Yield levels, in one of which every group loses something, more of one group than of the next on an axis.
+    """Yield levels by which every group loses units, more of one group than of the next on an axis.
 
     A forward that halves whatever width it finds goes wrong only when the halves lose unequally, and two widths that
     should differ may agree by chance: so ratios are drawn, and twice. Of a few units, many choices are right by luck, so

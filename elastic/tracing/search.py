@@ -17,11 +17,12 @@ from elastic.tracing.attributes import Attributes
 from elastic.tracing.checking import FAILURES, Conflict, above, conflicts, units_around
 from elastic.tracing.compiling import compiled, resolved
 from elastic.tracing.followed import Choice
-from elastic.tracing.follower import Decisions, Follower
+from elastic.tracing.follower import Follower
 from elastic.tracing.labels import Labels
 from elastic.tracing.layers import why_frozen
 from elastic.tracing.planning import make_plan
 from elastic.tracing.removals import uneven_removals
+from elastic.tracing.script import Decisions
 from elastic.tracing.subject import Call, Subject
 from elastic.tracing.twin import outputs
 

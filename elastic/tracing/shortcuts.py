@@ -73,8 +73,12 @@ def cat(parts: list[Tensor], dim: int = 0) -> Any:
     return first.new_empty([sum(p.shape[dim] for p in parts) if a == dim else n for a, n in enumerate(first.shape)])
 
 
+LIKE_FIRST = (
+    "gelu", "silu", "relu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "clamp", "clamp_min", "exp", "_safe_softmax",
+)  # fmt: skip
+
 SHORTCUTS: dict[str, Shortcut] = {
-    **dict.fromkeys(["gelu", "silu", "relu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "clamp", "clamp_min", "exp", "_safe_softmax"], like_first),
+    **dict.fromkeys(LIKE_FIRST, like_first),
     **dict.fromkeys(("add", "sub", "mul", "div"), binary),
     "_softmax": lambda x, dim, half: torch.empty_like(x) if x.is_floating_point() and not half else NotImplemented,
     "native_layer_norm": layer_norm,
@@ -83,7 +87,7 @@ SHORTCUTS: dict[str, Shortcut] = {
     "addmm": addmm,
     "bmm": bmm,
     "cat": cat,
-}  # fmt: skip
+}
 
 
 def run(name: str, func: Any, args: Any, kwargs: Any) -> Any:

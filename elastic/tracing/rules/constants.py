@@ -7,10 +7,13 @@ from elastic.tracing.call import Call
 from elastic.tracing.followed import Followed
 from elastic.tracing.rules.registry import rule, shape
 
-EVEN = "zeros ones full empty rand randn new_zeros new_ones new_full new_empty empty_strided new_empty_strided scalar_tensor"
+EVEN = (
+    "zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty",
+    "empty_strided", "new_empty_strided", "scalar_tensor",
+)  # fmt: skip
 
 
-@rule(*EVEN.split())
+@rule(*EVEN)
 def even(call: Call) -> Followed:
     """Give every axis cells of its own."""
     is_zero = call.name in ("zeros", "new_zeros") or (call.name in ("full", "new_full") and call["fill_value"] == 0)

@@ -12,79 +12,19 @@ from elastic.tracing.followed import Followed
 from elastic.tracing.rules.registry import rule, shape
 
 # Operations that torch doesn't tag as element-wise, or whose in-place form it doesn't.
-ALSO = frozenset(
-    [
-        "hardtanh",
-        "hardswish",
-        "hardsigmoid",
-        "relu6",
-        "rsub",
-        "where",
-        "masked_fill",
-        "prelu",
-        "_prelu_kernel",
-        "rrelu_with_noise",
-        "bernoulli",
-        "copy",
-        "fused_dropout",
-        "native_dropout",
-        "dropout",
-        "type_as",
-        "leaky_relu",
-        "elu",
-        "celu",
-        "selu",
-        "mish",
-        "softplus",
-        "log_sigmoid_forward",
-        "clone",
-        "lerp",
-        "addcmul",
-        "addcdiv",
-        "floor_divide",
-        "true_divide",
-    ]
-)
+ALSO = frozenset({
+    "hardtanh", "hardswish", "hardsigmoid", "relu6", "rsub", "where", "masked_fill", "prelu", "_prelu_kernel",
+    "rrelu_with_noise", "bernoulli", "copy", "fused_dropout", "native_dropout", "dropout", "type_as", "leaky_relu",
+    "elu", "celu", "selu", "mish", "softplus", "log_sigmoid_forward", "clone", "lerp", "addcmul", "addcdiv",
+    "floor_divide", "true_divide",
+})  # fmt: skip
 
 # f(0) = 0, whatever the other arguments are.
-KEEPS_ZERO = frozenset(
-    [
-        "relu",
-        "relu6",
-        "gelu",
-        "silu",
-        "mish",
-        "hardswish",
-        "hardtanh",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "celu",
-        "tanh",
-        "neg",
-        "abs",
-        "sqrt",
-        "sin",
-        "sinh",
-        "asin",
-        "atan",
-        "erf",
-        "round",
-        "floor",
-        "ceil",
-        "trunc",
-        "sign",
-        "square",
-        "expm1",
-        "log1p",
-        "_prelu_kernel",
-        "prelu",
-        "native_dropout",
-        "dropout",
-        "clone",
-        "copy",
-    ]
-)
+KEEPS_ZERO = frozenset({
+    "relu", "relu6", "gelu", "silu", "mish", "hardswish", "hardtanh", "leaky_relu", "elu", "selu", "celu", "tanh",
+    "neg", "abs", "sqrt", "sin", "sinh", "asin", "atan", "erf", "round", "floor", "ceil", "trunc", "sign", "square",
+    "expm1", "log1p", "_prelu_kernel", "prelu", "native_dropout", "dropout", "clone", "copy",
+})  # fmt: skip
 
 
 def is_elementwise(func: object, name: str) -> bool:

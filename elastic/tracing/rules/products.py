@@ -83,8 +83,8 @@ def linear(call: Call) -> Followed:
 
 
 @rule(
-    "scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention", "_scaled_dot_product_attention_math",
+    "scaled_dot_product_attention", "_scaled_dot_product_attention_math", "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
     "_scaled_dot_product_fused_attention_overrideable", "_scaled_dot_product_cudnn_attention",
 )  # fmt: skip
 def attention(call: Call) -> Followed | list[Followed]:

@@ -7,16 +7,17 @@ from elastic.tracing.rules.norms import reduced
 from elastic.tracing.rules.registry import rule
 
 POOLS = (
-    "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d "
-    "adaptive_avg_pool1d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool2d adaptive_max_pool2d "
-    "adaptive_max_pool3d mkldnn_adaptive_avg_pool2d upsample_nearest1d upsample_nearest2d upsample_nearest3d "
-    "_upsample_nearest_exact2d upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d "
-    "_upsample_bilinear2d_aa _upsample_bicubic2d_aa reflection_pad1d reflection_pad2d reflection_pad3d "
-    "replication_pad1d replication_pad2d replication_pad3d grid_sampler_2d grid_sampler_3d"
-)
+    "max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d",
+    "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d",
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool3d", "mkldnn_adaptive_avg_pool2d",
+    "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "_upsample_nearest_exact2d",
+    "upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d",
+    "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
+    "replication_pad1d", "replication_pad2d", "replication_pad3d", "grid_sampler_2d", "grid_sampler_3d",
+)  # fmt: skip
 
 
-@rule(*POOLS.split())
+@rule(*POOLS)
 def pool(call: Call) -> Followed | list[Followed]:
     """[N, C, ..]: space changes its size, whatever it is; batch and channels stay."""
     followed = call.of(call.args[0])
@@ -28,8 +29,10 @@ def pool(call: Call) -> Followed | list[Followed]:
     return [kept] * len(call.out) if isinstance(call.out, tuple | list) else kept
 
 
-@rule("sum", "mean", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean", "prod", "any", "all", "logsumexp",
-      "argmax", "argmin", "median", "nansum")  # fmt: skip
+@rule(
+    "sum", "mean", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean", "prod", "any", "all",
+    "logsumexp", "argmax", "argmin", "median", "nansum",
+)  # fmt: skip
 def reduce(call: Call) -> Followed | list[Followed]:
     """A sum over units needs zeros where they leave; a mean, a maximum, a variance count them."""
     followed, rank = call.of(call.args[0]), call.args[0].dim()

@@ -199,7 +199,8 @@ def _blocks(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[tuple[l
     """Yield the axes before and after that hold the same elements, in the smallest blocks; axes of one join any."""
     a = b = 0
     while a < len(before) or b < len(after):
-        ins, outs = [], []
+        ins: list[int] = []
+        outs: list[int] = []
         left, right = 1, 1
         while True:
             if left <= right and a < len(before) and (left < right or not ins or before[a] == 1):
