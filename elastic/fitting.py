@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elastic.attention import can_be_free, set_free
 from elastic.errors import FitError
 
 Conv = nn.modules.conv._ConvNd
@@ -156,6 +157,9 @@ def _set_sizes(path: str, module: nn.Module, before: Mapping[str, tuple[int, ...
             module.num_embeddings, module.embedding_dim = shapes["weight"]
         case _ if "weight" in shapes and isinstance(getattr(module, "normalized_shape", None), tuple | torch.Size):
             setattr(module, "normalized_shape", shapes["weight"])  # noqa: B010  # norms of other libraries
+        case nn.MultiheadAttention() if can_be_free(module):
+            set_free(module)
+            module.embed_dim = module.kdim = module.vdim = shapes["in_proj_weight"][1]
         case nn.MultiheadAttention() | nn.RNNBase():
             raise FitError(f"{path} ({type(module).__name__}) can't change its size")
 

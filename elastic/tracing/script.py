@@ -16,8 +16,8 @@ SizeKey = tuple[str | int, int]  # number of an output and of its axis; or "end"
 # Operations whose sizes a network gives in numbers: those that a cut might not change as it should.
 SIZED = frozenset({
     "view", "_unsafe_view", "reshape", "expand", "slice", "split", "split_with_sizes", "unsafe_split", "narrow",
-    "select", "new_zeros", "new_ones", "new_empty", "new_full", "zeros", "ones", "full", "empty", "repeat", "constant_pad_nd",
-    "unfold", "as_strided",
+    "select", "new_zeros", "new_ones", "new_empty", "new_full", "zeros", "ones", "full", "empty", "repeat",
+    "constant_pad_nd", "unfold", "as_strided",
 })  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from elastic.attention import can_be_free, set_free
 from elastic.errors import TraceError
 from elastic.plan import NEVER, IntArray
 from elastic.tracing.attributes import Attributes
@@ -189,7 +190,9 @@ def follow(subject: Subject, decisions: Decisions) -> Follower:
     twin = subject.twin
     follower = Follower(twin, decisions)
     for module in twin.modules():
-        if isinstance(module, nn.MultiheadAttention | nn.RNNBase | nn.RNNCellBase):
+        if can_be_free(module):
+            set_free(module)
+        elif isinstance(module, nn.MultiheadAttention | nn.RNNBase | nn.RNNCellBase):
             why = why_frozen(module) or ""
             follower.locked |= {id(p): why for p in module.parameters()}
     subject.enter(follower)

@@ -2,8 +2,8 @@
 
 from elastic.tracing.rules import constants, joining, norms, products, reductions, reshaping, slicing
 from elastic.tracing.rules.elementwise import elementwise, is_elementwise
-from elastic.tracing.rules.registry import RULES, Rule
+from elastic.tracing.rules.registry import RULES, Rule, rule
 
 FAMILIES = (constants, joining, norms, products, reductions, reshaping, slicing)
 
-__all__ = ["FAMILIES", "RULES", "Rule", "elementwise", "is_elementwise"]
+__all__ = ["FAMILIES", "RULES", "Rule", "elementwise", "is_elementwise", "rule"]
