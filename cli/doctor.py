@@ -1,65 +1,153 @@
-"""`elastic doctor`: what of a model can be pruned, what is frozen and why."""
+"""`elastic doctor`: what of a model can be pruned, what is frozen, why, and what would free it."""
 
-from collections import Counter
-from typing import Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from elastic.cli import options
 from elastic.cli.printing import count, say, show, size, table
 
+if TYPE_CHECKING:
+    from elastic.diagnosing import Obstacle, Tie
+
+SHOWN = 12  # groups, where not all are asked for
+
 
 def doctor(
     model: options.Model,
-    freeze: Annotated[
-        list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the network into this .svg: widths, what leaves together, what is frozen.")
     ] = None,
+    freeze: options.Freeze = None,
+    engine: options.Engine = "elastic",
     num_classes: options.NumClasses = None,
     input_size: options.Size = None,
     every: Annotated[bool, typer.Option("--all", help="List every group and every frozen axis.")] = False,
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
-    """Show the groups of channels that can leave, what is frozen and why, and the least that can be reached.
+    """Show the groups of channels that can leave, what is frozen, why and what would free it, and the least size.
 
-    Example: elastic doctor torchvision/resnet50
+    Example: elastic doctor torchvision/resnet50 --picture resnet50.svg
     """
     from elastic.allocation import least_cost
-    from elastic.cli.networks import open_model
+    from elastic.cli.networks import check_output, open_model
     from elastic.costs import CostModel
+    from elastic.diagnosing import obstacles, ties
+    from elastic.drawing import draw
     from elastic.tracing import trace
 
+    if picture is not None:
+        check_output(picture, overwrite, ".svg")
     opened = open_model(model, None, num_classes=num_classes, size=input_size)
-    plan = trace(opened.model, opened.example, freeze=freeze or [])
+    plan = trace(opened.model, opened.example, freeze=freeze or [], engine=engine)
+    if picture is not None:
+        draw(plan, picture, title=model, overwrite=overwrite)
     dense, least = CostModel(plan).dense, least_cost(plan)
-    groups: list[dict[str, Any]] = [
-        {
-            "group": group.name,
-            "units": len(group.units),
-            "channels": len(group.units) * group.positions_per_unit,
-            "layers": len({name.rpartition(".")[0] for name, _ in group.axes}),
-        }
-        for group in plan.groups
-    ]
+    groups, held = ties(plan), obstacles(plan)
+    attributes = [f"{module}.{name}".lstrip(".") for module, name in plan.attributes]
     frozen = [{"tensor": f.tensor, "axis": f.axis, "positions": f.positions, "reason": f.reason} for f in plan.frozen]
     result = {
-        "model": model, "units": plan.units, "groups": groups, "frozen": frozen,
+        "model": model,
+        "engine": engine,
+        "units": plan.units,
+        "groups": [_group(tie) for tie in groups],
+        "obstacles": [_obstacle(each) for each in held],
+        "frozen": frozen,
+        "attributes": attributes,
         "dense": {"params": dense.params, "macs": dense.macs, "bytes": dense.bytes},
         "least": {"params": least.params, "macs": least.macs, "bytes": least.bytes},
-    }  # fmt: skip
+        "picture": None if picture is None else str(picture),
+    }
 
     def render() -> None:
         say(f"{model}: {plan.units:,} units in {len(groups)} groups")
         costs = (("dense", dense), ("least", least))
         table(["", "params", "MACs", "size"], [[n, count(c.params), count(c.macs), size(c.bytes)] for n, c in costs])
-        shown = groups if every else sorted(groups, key=lambda group: -int(group["channels"]))[:12]
-        say(f"\ngroups that leave together{'' if every else f' (the {len(shown)} widest; --all lists {len(groups)})'}")
-        table(["group", "units", "channels", "layers"], [[str(value) for value in group.values()] for group in shown])
-        say("\nfrozen")
+        _render_groups(groups, dense.params, every)
+        if attributes:
+            say(f"\nnumbers that modules keep of these widths, which a cut sets: {_some(attributes, every, most=4)}")
+        _render_frozen(held, every)
         if every:
-            table(["tensor", "axis", "positions", "because"], [[str(value) for value in f.values()] for f in frozen])
-        else:
-            reasons = Counter(f.reason for f in plan.frozen)
-            first = {f.reason: f.tensor for f in reversed(plan.frozen)}
-            table(["because", "axes", "first"], [[why, str(n), first[why]] for why, n in reasons.most_common()])
+            say("\nevery frozen axis")
+            rows = [[f.tensor, str(f.axis), str(f.positions), f.reason] for f in plan.frozen]
+            table(["tensor", "axis", "positions", "because"], rows, left=(0, 3))
+        if picture is not None:
+            say(f"\n{picture}: the network in forward order")
 
     show(result, json, render)
+
+
+def _group(tie: "Tie") -> dict[str, Any]:
+    return {
+        "number": tie.number,
+        "group": tie.group.name,
+        "units": len(tie.group.units),
+        "channels": tie.channels,
+        "layers": _layers(tie),
+        "params": tie.params,
+        "made_by": None if tie.makers is None else list(tie.makers),
+        "used_by": None if tie.users is None else list(tie.users),
+    }
+
+
+def _obstacle(obstacle: "Obstacle") -> dict[str, Any]:
+    return {
+        "reason": obstacle.reason,
+        "line": obstacle.line,
+        "modules": list(obstacle.modules),
+        "axes": [list(home) for home in obstacle.axes],
+        "positions": obstacle.positions,
+        "params": obstacle.params,
+        "natural": obstacle.is_natural,
+        "advice": obstacle.advice,
+    }
+
+
+def _render_groups(ties: Sequence["Tie"], params: int, every: bool) -> None:
+    """Print the groups, the widest where there are many; where the pass isn't recorded, without who makes and uses."""
+    chosen = ties if every else sorted(ties, key=lambda tie: -tie.channels)[:SHOWN]
+    which = "" if len(chosen) == len(ties) else f" (the {len(chosen)} widest; --all lists {len(ties)})"
+    say(f"\ngroups that leave together{which}")
+    rows = [_row(tie, params, every) for tie in chosen]
+    is_recorded = all(tie.makers is not None for tie in ties)
+    heads = ["made by", "used by", "tied to"] if is_recorded else ["layers"]
+    table(["group", "number", "units", "channels", "of params", *heads], rows, left=(0, 7))
+
+
+def _row(tie: "Tie", params: int, every: bool) -> list[str]:
+    row = [tie.group.name, str(tie.number), str(len(tie.group.units)), str(tie.channels), f"{tie.params / params:.1%}"]
+    if tie.makers is None or tie.users is None:
+        return [*row, str(_layers(tie))]
+    others = [name for name in tie.makers if name != tie.group.name]
+    return [*row, str(len(tie.makers)), str(len(tie.users)), _some(others, every, most=2)]
+
+
+def _layers(tie: "Tie") -> int:
+    return len({name.rpartition(".")[0] for name, _ in tie.group.axes})
+
+
+def _render_frozen(obstacles: Sequence["Obstacle"], every: bool) -> None:
+    """Print what is frozen for each reason, then what would free it."""
+    say("\nfrozen")
+    rows = []
+    for number, each in enumerate(obstacles):
+        (tensor, axis), where = each.axes[0], f" ({each.line})" if each.line else ""
+        row = [f"({number + 1})", str(len(each.axes)), str(each.positions), count(each.params), f"{tensor} {axis}"]
+        rows.append([*row, f"{each.reason}{where}"])
+    table(["", "axes", "positions", "params", "first axis", "because"], rows, left=(0, 4, 5))
+    helped = [(number, each) for number, each in enumerate(obstacles) if each.advice and not each.is_natural]
+    if helped:
+        say("\nwhat would have to change to free it")
+    for number, each in helped:
+        say(f"({number + 1}) {each.advice}")
+        if each.modules:
+            say(f"    in {_some(each.modules, every, most=3)}")
+
+
+def _some(names: Sequence[str], every: bool, *, most: int) -> str:
+    shown = names if every else names[:most]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")

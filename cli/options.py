@@ -35,3 +35,5 @@ OwnModel = Annotated[
     str | None, typer.Option("--model", help="The model, for a file of your own network: package.module:factory.")
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of random choices.")]
+Engine = Annotated[str, typer.Option(help="What traces: elastic, or torch-pruning, which reads that library's graph.")]
+Freeze = Annotated[list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")]

@@ -34,9 +34,8 @@ def prune(
         typer.Option(callback=_more_than_nothing, help="Channels that every layer keeps; below 1, a share of it."),
     ] = 1,
     round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1,
-    freeze: Annotated[
-        list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")
-    ] = None,
+    freeze: options.Freeze = None,
+    engine: options.Engine = "elastic",
     seed: options.Seed = 0,
     num_classes: options.NumClasses = None,
     mean: options.Mean = None,
@@ -70,7 +69,7 @@ def prune(
     images = None if data is None else open_data(data, opened.preprocessing, download)
     pruned = pruning.prune(
         opened.model, opened.example, target=targets, criterion=criterion, ranking=ranking,  # type: ignore[arg-type]
-        keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], seed=seed,
+        keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], engine=engine, seed=seed,
     )  # fmt: skip
     plan = pruned.plan
     note(f"{plan.units:,} units in {len(plan.groups)} groups; {len(plan.frozen)} axes frozen (elastic doctor)")

@@ -40,6 +40,9 @@ FORBIDDEN = {
     "elastic.masking": (FILES, MODULES, SCORES, *ABOVE),
     "elastic.fitting": ("elastic.plan", FILES, SCORES, *ABOVE),
     "elastic.importance": ("elastic.allocation", FILES, MODULES, *ABOVE),
+    "elastic.advising": ("torch", "numpy", "elastic.plan"),
+    "elastic.diagnosing": ("torch", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),
+    "elastic.drawing": ("torch", "matplotlib", "elastic.costs", MODULES, SCORES, *ABOVE),
     "elastic.tracing": (
         "elastic.allocation",
         "elastic.costs",

@@ -108,8 +108,14 @@ def test_the_recipe_says_how_the_levels_came_to_be(model):
     pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=7, freeze=["layer1.*"])
     assert pruned.recipe == {
         "criterion": "random", "ranking": "global", "targets": ["macs=50%"], "keep_at_least": 1, "round_to": 1,
-        "freeze": ["layer1.*"], "seed": 7,
+        "freeze": ["layer1.*"], "engine": "elastic", "seed": 7,
     }  # fmt: skip
+
+
+def test_the_engine_is_what_traces_and_is_in_the_recipe(model):
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", engine="torch-pruning")
+    assert pruned.recipe["engine"] == "torch-pruning"
+    assert not pruned.plan.layers
 
 
 REFUSED = {
@@ -117,6 +123,7 @@ REFUSED = {
     "a target out of reach": ({"target": "params=3"}, TargetError, "the least this model can keep is"),
     "an unknown criterion": ({"criterion": "taylr"}, UnknownName, "unknown criterion 'taylr'; known: magnitude"),
     "an unknown ranking": ({"ranking": "local"}, UnknownName, "unknown ranking 'local'; known: global"),
+    "an unknown engine": ({"engine": "fx"}, UnknownName, "unknown engine 'fx'; known: elastic, torch-pruning"),
     "a pattern of no layer": ({"freeze": ["layer9"]}, UnknownName, "layer9"),
     "everything frozen": ({"freeze": ["*"]}, NothingToPrune, "nothing in Sequential can be pruned"),
     "an input that doesn't fit": ({"example": torch.zeros(1, 3, 8, 8)}, TraceError, "check the example input"),

@@ -157,12 +157,12 @@ def test_verify_says_as_json_what_it_measured(elastic, net):
 
 def test_doctor_says_as_json_what_can_leave_and_what_not(elastic):
     done = elastic("doctor elastic/digits_resnet --json").json
-    assert done.keys() == {"model", "units", "groups", "frozen", "dense", "least"}
+    assert done.keys() == {
+        "model", "engine", "units", "groups", "obstacles", "frozen", "attributes", "dense", "least", "picture"
+    }  # fmt: skip
     assert done["units"] == sum(group["units"] for group in done["groups"])
-    assert {frozen["reason"] for frozen in done["frozen"]} == {
-        "it is the network's input",
-        "it is the network's output",
-    }
+    assert [obstacle["reason"] for obstacle in done["obstacles"]] == ["it is the network's output"]
+    assert {frozen["tensor"] for frozen in done["frozen"]} == {"fc.weight", "fc.bias"}
     assert done["dense"].keys() == done["least"].keys() == COSTS
 
 

@@ -28,6 +28,11 @@ def test_a_table_has_the_first_column_to_the_left_and_no_trailing_spaces(capsys)
     assert capsys.readouterr().out == "level      MACs\na          10 k  x\nlong name   3 M\n"
 
 
+def test_a_table_has_other_columns_to_the_left_where_asked(capsys):
+    table(["n", "because", "axes"], [["1", "x", "10"]], left=(1,))
+    assert capsys.readouterr().out == "n  because  axes\n1  x          10\n"
+
+
 def test_a_table_without_rows_is_its_head(capsys):
     table(["level", "MACs"], [])
     assert capsys.readouterr().out == "level  MACs\n"

@@ -71,6 +71,7 @@ BAD_OPTIONS = {
     "size out of reach": ({"target": "size=1kB"}, 1, "cannot be reached"),
     "unknown criterion": ({"criterion": "taylr"}, 2, "unknown criterion 'taylr'; known: magnitude"),
     "unknown ranking": ({"ranking": "local"}, 2, "unknown ranking 'local'; known: global, uniform"),
+    "unknown engine": ({"engine": "fx"}, 2, "unknown engine 'fx'; known: elastic, torch-pruning"),
     "nothing of that name": ({"freeze": "layer9.*"}, 2, "layer9"),
     "unknown data": ({"data": "cifar11"}, 2, "unknown data set 'cifar11'; did you mean 'cifar10'"),
     "no data folder": ({"data": "cifar10:nowhere"}, 1, "nowhere"),
