@@ -64,6 +64,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.chosen: dict[Choice, list[IntArray]] = {}  # the cells that each choice was about
         self.chosen_in: dict[Choice, str] = {}  # the module that made each choice first
         self.layers: list[Layer] = []
+        self.numbers: dict[tuple[str, str, str | None], list[int]] = {}  # of the layers, by what they are
         self.counted: list[Counted] = []
         self.is_counting = True
         self.beside: dict[int, Followed] = {}
@@ -72,7 +73,6 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.steps: list[Step] = []
         self.modules: list[str] = [""]
         self.entered: dict[str, tuple[Any, Any]] = {}  # arguments of each module's first call
-        self.unknown: dict[str, str] = {}  # operations without a rule, and where the first was
 
     # What rules need: `elastic.tracing.call.Book`.
 
@@ -181,15 +181,13 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = [self.followed(tensor) for tensor in call.tensors()]
         rule: Callable[[Call], Any] | None = RULES.get(call.name)
         if not any(each.axes for each in inputs) and not (rule and not inputs):
-            why = next((each.why for each in inputs if each.why), "")
-            return [Followed(why=why) if why else NOTHING] * len(outs)
+            return self._inherited(call, inputs, outs, [NOTHING] * len(outs))
         if rule is None and is_elementwise(call.func, call.name):
             rule = elementwise
         if rule is None:
-            self.unknown.setdefault(call.name, self.modules[-1])
             for each in inputs:
                 call.freeze_all(each, f"operation `{call.name}` has no rule")
-            return [NOTHING] * len(outs)
+            return self._inherited(call, inputs, outs, [NOTHING] * len(outs))
         result = rule(call)
         if result is None:
             return [NOTHING] * len(outs)
@@ -205,11 +203,21 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         choices = frozenset(call.made) if is_product else frozenset(call.made).union(*(i.choices for i in inputs))
         layers = tuple(dict.fromkeys(layer for each in inputs for layer in each.layers))
         if outs and (layer := layer_of(call, self.modules[-1], layers, outs[0], found[0])):
-            layers = (len(self.layers),)
-            self.layers.append(layer)
+            layers = (self._record(layer),)
         why = "" if is_product else next((each.why for each in inputs if each.why), "")
         elements = max((each.elements for each in inputs), default=0)
         return [Followed(f.axes, f.vanishes, choices, layers, f.weight, elements, why) for f in found]
+
+    def _record(self, layer: Layer) -> int:
+        """Return the number of a layer; one that a run before this one went through keeps its own."""
+        key = (layer.module, layer.kind, layer.weight)
+        known = self.numbers.setdefault(key, [])
+        if self.is_counting or not known:
+            known.append(len(self.layers))
+            self.layers.append(layer)
+            return known[-1]
+        known.append(known.pop(0))  # the next time, the next of them
+        return known[-1]
 
     def _register(self, tensor: Tensor) -> Followed:
         name = self.names[id(tensor)]

@@ -10,11 +10,15 @@ MACHINERY = ("/elastic/tracing/", "/torch/_ops.py", "/torch/utils/_python_dispat
 
 def lines() -> Iterator[tuple[str, int]]:
     """Yield the lines of code that led here, innermost first, without tracing's own and torch's machinery."""
-    frame = sys._getframe(1)
+    frame, has_begun = sys._getframe(1), False
     while frame is not None:
         name = frame.f_code.co_filename
-        if not any(part in name for part in MACHINERY):
+        is_network = not any(part in name for part in MACHINERY)
+        if is_network:
             yield name, frame.f_lineno
+        if has_begun and "/elastic/tracing/" in name:
+            return  # the call of the network itself
+        has_begun = has_begun or is_network
         frame = frame.f_back  # type: ignore[assignment]
 
 

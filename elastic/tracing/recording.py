@@ -44,7 +44,8 @@ def layer_of(call: Call, module: str, inputs: Sequence[int], out: Tensor, follow
     is_join = kind in ("add", "multiply", "cat")
     if kind is None or (is_join and len(inputs) < 2):
         return None
-    weight = next((call.of(t).weight for t in call.tensors() if call.of(t).weight), None)
+    weights = sorted((t for t in call.tensors() if call.of(t).weight), key=lambda t: -t.dim())  # a bias comes last
+    weight = call.of(weights[0]).weight if weights else None
     shape = tuple(int(size) for size in out.shape)
     return Layer(module, kind, tuple(inputs), None if is_join else weight, shape, dict(followed.axes))
 

@@ -26,12 +26,15 @@ def reshape(call: Call) -> Followed:
     before, after = shape(call.args[0]), shape(call.out)
     axes: dict[int, IntArray] = {}
     for ins, outs in _blocks(before, after) if followed.axes else ():
-        labelled = [dim for dim in ins if dim in followed.axes]
+        ones = dict(zip(_ones(before, ins), _ones(after, outs), strict=False))
+        axes.update({ones[dim]: followed.axes[dim] for dim in set(ones) & set(followed.axes)})
+        labelled = [dim for dim in ins if dim in followed.axes and dim not in ones]
         for extra in labelled[1:]:
             call.freeze(followed.axes[extra], f"two axes of channels become one in `{call.name}`")
         if labelled:
             whole = _along_merged(followed.axes[labelled[0]], [before[d] for d in ins], ins.index(labelled[0]))
-            axes.update(split_axis(call, whole, [after[d] for d in outs], outs))
+            rest = [dim for dim in outs if dim not in axes]
+            axes.update(split_axis(call, whole, [after[d] for d in rest], rest))
     return followed.with_axes(axes)
 
 
@@ -177,6 +180,11 @@ def col2im(call: Call) -> Followed:
         call.couple_rows(cells[0].reshape(-1, pixels))
         return followed.with_axes({**{d: c for d, c in followed.axes.items() if d == 0}, 1: cells[0][::pixels]})
     return followed.with_axes({d: c for d, c in followed.axes.items() if d == 0})
+
+
+def _ones(shape: tuple[int, ...], dims: list[int]) -> list[int]:
+    """Return the axes of one, from the last: where a cut left one channel, it stays an axis of its own."""
+    return [dim for dim in reversed(dims) if shape[dim] == 1]
 
 
 def _channels(followed: Followed, dim: int) -> list[IntArray]:
