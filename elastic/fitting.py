@@ -47,6 +47,8 @@ def fit(
         _replace(module, {local: reshaped[id(t)] for local, t in _locals(module) if id(t) in reshaped})
     for path, module, before in changed:
         _set_sizes(path, module, before)
+    if changed:
+        _forget_what_was_computed(model)
     set_attributes(model, attributes or {})
     return model
 
@@ -130,6 +132,14 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
             weight: Any = module.weight
             shapes["weight"] = tuple(weight.shape)
     return shapes
+
+
+def _forget_what_was_computed(model: nn.Module) -> None:
+    # Some modules keep tensors that they computed from weights in a dictionary until they are trained again.
+    for module in model.modules():
+        for name, held in vars(module).items():
+            if type(held) is dict and held and not name.startswith("_") and all(isinstance(v, Tensor) for v in held.values()):
+                held.clear()
 
 
 def _replace(module: nn.Module, changed: Mapping[str, Tensor]) -> None:

@@ -13,7 +13,7 @@ from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
 from elastic.fitting import fitted
 from elastic.tracing import trace
-from elastic.tracing.probing import some_removed
+from elastic.tracing.removals import some_removed
 from elastic.tracing.twin import meta_twin, place, run
 from tests.networks import WIRINGS
 

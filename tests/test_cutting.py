@@ -62,7 +62,7 @@ def test_removing_is_zeroing(case):
     state = model.state_dict()
     for level in range(int(levels.max()) + 1):
         with NormsOverWhatStays(), torch.no_grad():
-            got = fitted(model, cut(state, plan, levels, level))(example)
+            got = fitted(model, cut(state, plan, levels, level), plan.sizes(levels, level))(example)
             wanted = fitted(model, masked(state, plan, levels, level))(example)
         assert relative_error(got, wanted) < 1e-9
 
@@ -71,7 +71,7 @@ def test_removing_is_zeroing(case):
 def test_costs_in_closed_form_are_counted_ones(tmp_path_factory, case):
     model, example, plan, levels = case
     core = cut(model.state_dict(), plan, levels)
-    small, path = fitted(model, core), tmp_path_factory.mktemp("costs") / "core.safetensors"
+    small, path = fitted(model, core, plan.sizes(levels)), tmp_path_factory.mktemp("costs") / "core.safetensors"
     save_file(core, path, metadata={"format": "pt"})
     with FlopCounterMode(display=False) as counter:
         meta_twin(small)(example.to("meta", torch.float32))
@@ -84,7 +84,7 @@ def test_costs_in_closed_form_are_counted_ones(tmp_path_factory, case):
 @given(networks_with_levels())
 def test_a_cut_network_can_be_traced_again(case):
     model, example, plan, levels = case
-    small = fitted(model, cut(model.state_dict(), plan, levels))
+    small = fitted(model, cut(model.state_dict(), plan, levels), plan.sizes(levels))
     try:
         again = trace(small, example)
     except NothingToPrune:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from elastic.plan import IntArray
+from elastic.tracing.followed import Choice
 from elastic.tracing.places import Place
 from elastic.tracing.script import SizeKey, Step
 
@@ -36,9 +37,9 @@ class Attributes:
                 self.refused.add((failed.place, size, old))
         return any(self._missing(alike))
 
-    def forget(self, place: object) -> None:
-        """Change the rules: those of a line are no more."""
-        self.rules = {key: name for key, name in self.rules.items() if key[0] != place}
+    def forget(self, choice: Choice) -> None:
+        """Change the rules: those of the line of a choice are no more."""
+        self.rules = {key: name for key, name in self.rules.items() if key[0] != choice[1:]}
 
     def followed(self, steps: Sequence[Step]) -> dict[Attribute, IntArray]:
         """Return the cells that each attribute counts."""

@@ -19,6 +19,10 @@ class Book(Protocol):
         """Return what follows a tensor."""
         ...
 
+    def adopt(self, tensor: Tensor, dim: int, cells: IntArray) -> None:
+        """Let an axis of a weight that was not seen yet have cells that are known."""
+        ...
+
     def freeze(self, cells: IntArray, why: str) -> None:
         """Let cells never leave."""
         ...

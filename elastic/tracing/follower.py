@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,6 +73,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.dirty: set[int] = set()  # storages that were written to with what isn't zero where it should be
         self.steps: list[Step] = []
         self.modules: list[str] = [""]
+        self.operation = ""
         self.entered: dict[str, tuple[Any, Any]] = {}  # arguments of each module's first call
 
     # What rules need: `elastic.tracing.call.Book`.
@@ -94,7 +96,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def choose(self, options: Sequence[str], cells: IntArray) -> tuple[Choice, str | None]:
         """Return the place of a choice about cells and the option that is taken there, None to freeze."""
-        choice: Choice = place_of_call()
+        choice: Choice = (self.operation, *place_of_call())
         known = self.decisions.options.setdefault(choice, [])
         known += [option for option in options if option not in known]
         if choice not in self.decisions.taken:
@@ -108,7 +110,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def has_decided(self) -> bool:
         """Return whether the run that this one checks had to choose here."""
-        return self.origins is not None and place_of_call() in self.decisions.taken
+        return self.origins is not None and (self.operation, *place_of_call()) in self.decisions.taken
 
     def where(self) -> str:
         """Return where the network is, for a reason."""
@@ -139,7 +141,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = func.overloadpacket.__name__
+        self.operation = name = func.overloadpacket.__name__
         out = self.run(name, func, args, kwargs)
         changed = name.endswith("_") and not name.startswith("__")
         call = Call(name.rstrip("_") if changed else name, func, args, kwargs, out, self)
@@ -219,7 +221,17 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         known.append(known.pop(0))  # the next time, the next of them
         return known[-1]
 
-    def _register(self, tensor: Tensor) -> Followed:
+    def adopt(self, tensor: Tensor, dim: int, cells: IntArray) -> None:
+        """Let an axis of a weight that was not seen yet have cells that are known: nothing needs to be united then."""
+        if id(tensor) in self.beside or id(tensor) not in self.names or tensor.shape[dim] != len(cells) or len(cells) < 2:
+            return
+        if self.origins is not None:
+            known = self.partition.origin[self.partition.find(cells)]
+            if not np.array_equal(known, self.origins[self.names[id(tensor)], dim]):
+                return  # a clash, which uniting finds
+        self._register(tensor, {dim: cells})
+
+    def _register(self, tensor: Tensor, known: Mapping[int, IntArray] | None = None) -> Followed:
         name = self.names[id(tensor)]
         axes = {}
         if tensor.is_floating_point():
@@ -227,7 +239,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 origin = None if self.origins is None else self.origins[name, axis]
                 if size <= 1 and (origin is None or not (origin > NEVER).any()):
                     continue  # an axis of one can't lose it; once cut, it may be all that is left
-                axes[axis] = self.axes[name, axis] = self.partition.new(size, origin)
+                own = (known or {}).get(axis)
+                axes[axis] = self.axes[name, axis] = self.partition.new(size, origin) if own is None else own
         is_parameter = id(tensor) in self.parameters
         self.beside[id(tensor)] = Followed(axes, is_parameter, weight=name, elements=tensor.numel())
         if why := self.locked.get(id(tensor)):

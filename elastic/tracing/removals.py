@@ -9,15 +9,17 @@ from elastic.plan import Axis, Group, LevelArray, Plan
 FEW = 16
 
 
-def uneven_removals(plan: Plan, groups: Sequence[Group]) -> Iterator[LevelArray]:
+def uneven_removals(plan: Plan, groups: Sequence[Group], *, times: int = 2) -> Iterator[LevelArray]:
     """Yield levels by which every group loses units, more of one group than of the next on an axis.
 
     A forward that halves whatever width it finds goes wrong only when the halves lose unequally, and two widths that
-    should differ may agree by chance: so ratios are drawn, and twice. Of a few units, many choices are right by luck,
+    should differ may agree by chance: so ratios are drawn, `times` times. Of a few units, many choices are right by luck,
     so those groups lose just one the second time.
     """
     divisible = [group for group in groups if len(group.units) > 1]
     yield _uneven(plan, divisible, 0)
+    if times < 2 and all(len(group.units) >= FEW for group in divisible):
+        return
     second = _uneven(plan, divisible, 1)
     for number, group in enumerate(divisible):
         if len(group.units) < FEW:

@@ -144,7 +144,8 @@ class Search:
             table[labels.axes[home]] = units
         table[-1] = NEVER  # of labels that are NEVER
         self.units = table[roots]
-        for levels in uneven_removals(plan, plan.groups) if plan.units else ():
+        times = 2 if self.decisions.taken else 1  # without a choice, nothing was open but sizes in code
+        for levels in uneven_removals(plan, plan.groups, times=times) if plan.units else ():
             if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
                 return found
         return []

@@ -1,4 +1,5 @@
 import copy
+import threading
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from elastic.errors import NothingToPrune, TraceError, UnknownName
 from elastic.plan import NEVER
 from elastic.tracing import trace
 from tests.networks import Wired, chain, conv, depthwise, grouped, mean, projected_residual, tied_weights
+from tests.tracing.partitions import partition
 
 IMAGE = torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -102,7 +104,7 @@ def test_a_pattern_that_nothing_goes_by_is_refused():
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(UnknownName, match="unknown engine 'magic'; known: torch-pruning"):
+    with pytest.raises(UnknownName, match="unknown engine 'magic'; known: elastic, torch-pruning"):
         trace(chain(), IMAGE, engine="magic")
 
 
@@ -111,32 +113,49 @@ def test_freezing_everything_is_refused():
         trace(chain(), IMAGE, freeze=["*"])
 
 
-def test_an_example_that_does_not_fit_is_refused():
-    with pytest.raises(TraceError, match=r"can't build a graph of Wired: RuntimeError: .*; check the example input"):
-        trace(chain(), torch.randn(1, 4, 6, 6))
+@pytest.mark.parametrize(("engine", "verb"), [("elastic", "run"), ("torch-pruning", "build a graph of")])
+def test_an_example_that_does_not_fit_is_refused(engine, verb):
+    with pytest.raises(TraceError, match=rf"can't {verb} Wired.*: RuntimeError: .*; check the example input"):
+        trace(chain(), torch.randn(1, 4, 6, 6), engine=engine)
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 def test_a_model_that_can_not_be_copied_is_refused():
     model = chain()
-    nn.utils.weight_norm(model.a)
-    with pytest.raises(TraceError, match=r"Wired can't be copied: .* such as weight_norm"):
+    model.lock = threading.Lock()
+    with pytest.raises(TraceError, match=r"Wired can't be copied: .* remove what a copy can't take"):
         trace(model, IMAGE)
 
 
-def test_halves_of_whatever_width_there_is_are_found_wrong_when_they_lose_unequally():
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+def test_a_weight_that_a_hook_computes_can_be_cut():
+    model = chain()
+    nn.utils.weight_norm(model.a)
+    assert ("a.weight_v", 0) in trace(model, IMAGE).axes
+
+
+@pytest.mark.parametrize("engine", ["elastic", "torch-pruning"])
+@pytest.mark.parametrize("make", [chain, projected_residual, grouped, depthwise], ids=lambda make: make.__name__)
+def test_both_engines_tell_the_same_units(make, engine):
+    assert partition(trace(make(), IMAGE, engine=engine)) == partition(trace(make(), IMAGE))
+
+
+def halves():
     def connect(m, x):
         u, v = m.a(x).chunk(2, 1)
         return m.head(mean(m.c(v) + m.b(u)))
 
-    plan = trace(Wired(connect, a=conv(3, 8), b=conv(4, 6), c=conv(4, 6), head=nn.Linear(6, 5)), IMAGE)
-    assert ("a.weight", 0) not in plan.axes
+    return Wired(connect, a=conv(3, 8), b=conv(4, 6), c=conv(4, 6), head=nn.Linear(6, 5))
 
 
-def test_without_a_probe_what_is_labelled_wrongly_stays_elastic():
-    def connect(m, x):
-        u, v = m.a(x).chunk(2, 1)
-        return m.head(mean(m.c(v) + m.b(u)))
+def test_halves_of_whatever_width_there_is_lose_the_same_positions():
+    axes = trace(halves(), IMAGE).axes
+    assert axes["a.weight", 0].tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert axes["b.weight", 1].tolist() == axes["c.weight", 1].tolist() == [0, 1, 2, 3]
 
-    model = Wired(connect, a=conv(3, 8), b=conv(4, 6), c=conv(4, 6), head=nn.Linear(6, 5))
-    assert ("a.weight", 0) in trace(model, IMAGE, probe=False).axes
+
+def test_halves_that_lose_unequally_are_found_wrong_in_the_library_s_labels():
+    assert ("a.weight", 0) not in trace(halves(), IMAGE, engine="torch-pruning").axes
+
+
+def test_without_a_probe_what_the_library_labels_wrongly_stays_elastic():
+    assert ("a.weight", 0) in trace(halves(), IMAGE, engine="torch-pruning", probe=False).axes

@@ -20,6 +20,10 @@ def batch_norm(call: Call) -> list[Followed]:
     for a weight's, which is then standardised over what stays of it.
     """
     followed = call.of(call["input"])
+    if 1 in followed.axes:
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            if call[name] is not None:
+                call.book.adopt(call[name], 0, followed.axes[1])
     affine = [call.of(call[name]) for name in ("weight", "bias")]
     running = [call.of(call[name]) for name in ("running_mean", "running_var")]
     axes = dict(followed.axes)

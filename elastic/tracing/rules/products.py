@@ -15,9 +15,12 @@ from elastic.tracing.rules.registry import rule, shape
 @rule("convolution", "_convolution", "mkldnn_convolution", "convolution_overrideable", "cudnn_convolution")
 def convolution(call: Call) -> Followed:
     """[N, I, ..] with a weight [O, I/g, ..], transposed [I, O/g, ..]; a group leaves as a whole."""
-    x, weight, bias = call.of(call["input"]), call.of(call["weight"]), call.of(call["bias"])
     groups = int(call["groups"] or 1)
     ins, outs = (0, 1) if call["transposed"] else (1, 0)
+    x = call.of(call["input"])
+    if groups == 1 and 1 in x.axes:
+        call.book.adopt(call["weight"], ins, x.axes[1])
+    weight, bias = call.of(call["weight"]), call.of(call["bias"])
     for dim in set(weight.axes) - {ins, outs}:
         call.freeze(weight.axes[dim])
     for dim in set(x.axes) - {0, 1}:
