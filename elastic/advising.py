@@ -38,6 +38,8 @@ ADVICE = (
         "pick with chunk, view or transpose: numbers don't follow a cut",
     ),
     (r"it is shifted by a constant in `(\w+)`", OTHER_AXIS),
+    (r"windows of constant size are taken of it in `(\w+)`", OTHER_AXIS),
+    (r"places are read off it in `(\w+)`", "nothing: a grid's coordinates are no channels"),
     (r"its positions count in `(\w+)`", OTHER_AXIS),
     (r"two axes of channels become one in `\w+`", "keep the two axes apart until a layer has summed over one of them"),
     (r"`as_strided` can't be followed", "write it with view, permute and slices"),

@@ -138,7 +138,12 @@ def _forget_what_was_computed(model: nn.Module) -> None:
     # Some modules keep tensors that they computed from weights in a dictionary until they are trained again.
     for module in model.modules():
         for name, held in vars(module).items():
-            if type(held) is dict and held and not name.startswith("_") and all(isinstance(v, Tensor) for v in held.values()):
+            if (
+                type(held) is dict
+                and held
+                and not name.startswith("_")
+                and all(isinstance(v, Tensor) for v in held.values())
+            ):
                 held.clear()
 
 

@@ -144,7 +144,11 @@ def test_another_number_of_axes_is_refused():
             r"tensors of lengths \[3, 4\]",
         ),
         (nn.LSTM(4, 5), nn.LSTM(4, 3).state_dict(), r"LSTM\) can't change its size"),
-        (nn.MultiheadAttention(4, 2), nn.MultiheadAttention(6, 2).state_dict(), r"\(.*\) can't change its size"),
+        (
+            nn.MultiheadAttention(4, 2, add_bias_kv=True),
+            nn.MultiheadAttention(6, 2, add_bias_kv=True).state_dict(),
+            r"\(.*\) can't change its size",
+        ),
     ],
     ids=["grouped", "group norm", "lengths", "lstm", "attention"],
 )  # fmt: skip

@@ -31,6 +31,14 @@ class Book(Protocol):
         """Return the place of a choice about cells and the option that is taken there, None to freeze."""
         ...
 
+    def is_known_as_fixed(self, cells: IntArray) -> bool:
+        """Return whether a run that checks another knows that none of the cells could leave."""
+        ...
+
+    def has_known_units(self, cells: IntArray) -> bool:
+        """Return whether a run that checks another knows that some of the cells could leave."""
+        ...
+
     def has_decided(self) -> bool:
         """Return whether the run that this one checks had to choose here."""
         ...

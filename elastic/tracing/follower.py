@@ -108,6 +108,14 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             taken = options[0]  # lines that split in several ways
         return choice, taken
 
+    def is_known_as_fixed(self, cells: IntArray) -> bool:
+        """Return whether a run that checks another knows that none of the cells could leave."""
+        return self.origins is not None and bool((self.partition.origin[self.partition.find(cells)] == NEVER).all())
+
+    def has_known_units(self, cells: IntArray) -> bool:
+        """Return whether a run that checks another knows that some of the cells could leave."""
+        return self.origins is not None and bool((self.partition.origin[self.partition.find(cells)] > NEVER).any())
+
     def has_decided(self) -> bool:
         """Return whether the run that this one checks had to choose here."""
         return self.origins is not None and (self.operation, *place_of_call()) in self.decisions.taken
@@ -182,7 +190,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _results(self, call: Call, outs: Sequence[Tensor]) -> list[Followed]:
         inputs = [self.followed(tensor) for tensor in call.tensors()]
         rule: Callable[[Call], Any] | None = RULES.get(call.name)
-        if not any(each.axes for each in inputs) and not (rule and not inputs):
+        is_new = rule is not None and (not inputs or call.name in ("expand", "repeat"))  # cells come from nowhere
+        if not any(each.axes for each in inputs) and not is_new:
             return self._inherited(call, inputs, outs, [NOTHING] * len(outs))
         if rule is None and is_elementwise(call.func, call.name):
             rule = elementwise
@@ -222,8 +231,13 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return known[-1]
 
     def adopt(self, tensor: Tensor, dim: int, cells: IntArray) -> None:
-        """Let an axis of a weight that was not seen yet have cells that are known: nothing needs to be united then."""
-        if id(tensor) in self.beside or id(tensor) not in self.names or tensor.shape[dim] != len(cells) or len(cells) < 2:
+        """Let an axis of a weight that was not seen yet have known cells: nothing needs to be united then."""
+        if (
+            id(tensor) in self.beside
+            or id(tensor) not in self.names
+            or tensor.shape[dim] != len(cells)
+            or len(cells) < 2
+        ):
             return
         if self.origins is not None:
             known = self.partition.origin[self.partition.find(cells)]

@@ -13,8 +13,8 @@ def uneven_removals(plan: Plan, groups: Sequence[Group], *, times: int = 2) -> I
     """Yield levels by which every group loses units, more of one group than of the next on an axis.
 
     A forward that halves whatever width it finds goes wrong only when the halves lose unequally, and two widths that
-    should differ may agree by chance: so ratios are drawn, `times` times. Of a few units, many choices are right by luck,
-    so those groups lose just one the second time.
+    should differ may agree by chance: so ratios are drawn, `times` times. Of a few units,
+    many choices are right by luck, so those groups lose just one the second time.
     """
     divisible = [group for group in groups if len(group.units) > 1]
     yield _uneven(plan, divisible, 0)

@@ -5,6 +5,7 @@ its weights do, which takes milliseconds. Then the whole network is run, cut and
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 
 from elastic.attention import can_be_free, set_free
 from elastic.errors import TraceError
-from elastic.plan import NEVER, IntArray
+from elastic.plan import NEVER, IntArray, LevelArray, Plan
 from elastic.tracing.attributes import Attributes
 from elastic.tracing.checking import FAILURES, Conflict, above, conflicts, units_around
 from elastic.tracing.compiling import compiled, resolved
@@ -23,6 +24,7 @@ from elastic.tracing.labels import Labels
 from elastic.tracing.layers import why_frozen
 from elastic.tracing.planning import make_plan
 from elastic.tracing.removals import uneven_removals
+from elastic.tracing.rules.slicing import APART
 from elastic.tracing.script import Decisions
 from elastic.tracing.subject import Call, Subject
 from elastic.tracing.twin import outputs
@@ -148,7 +150,29 @@ class Search:
         for levels in uneven_removals(plan, plan.groups, times=times) if plan.units else ():
             if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
                 return found
+        for levels in self._edges(follower, plan):
+            if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
+                return found
         return []
+
+    def _edges(self, follower: Follower, plan: Plan) -> Iterator[LevelArray]:
+        """Yield levels by which the first, and the last, position of each axis leaves that is taken apart by numbers.
+
+        A slice that starts at one is right by luck as long as what comes before it stays.
+        """
+        ends = [
+            (self.units[cells[0]], self.units[cells[-1]])
+            for choice, axes in follower.chosen.items()
+            if self.decisions.taken.get(choice) == APART
+            for cells in axes
+        ]
+        for place in (0, 1):
+            leaving = np.array([pair[place] for pair in ends if pair[place] != NEVER], np.int64)
+            leaving = leaving[[len(plan.groups[n].units) > 1 for n in plan.group_of_unit[leaving]]]
+            if len(leaving):
+                levels = np.zeros(plan.units, np.uint8)
+                levels[leaving] = 1
+                yield levels
 
     def _resolve(self, found: list[Conflict], follower: Follower) -> bool:
         """Change what a trial found wrong first; return whether a choice is another now."""
@@ -178,6 +202,10 @@ class Search:
                 elif step.place == place:
                     every += [self.units[cells] for cells in step.axes[0].values()] if step.axes else []
         units = np.unique(np.concatenate(every))
+        units = units[units != NEVER]
+        # What left is as much to blame as what stayed: a group goes as a whole.
+        hit = np.unique(self.plan.group_of_unit[units])
+        units = np.concatenate([np.empty(0, np.int64), *(self.plan.groups[number].units for number in hit)])
         for home, found in self.plan.axes.items():
             if (hit := np.isin(found, units[units != NEVER])).any():
                 self.dead.append((home, np.flatnonzero(hit), conflict.reason))

@@ -8,6 +8,7 @@ never run, changed or kept.
 import fnmatch
 import gc
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -59,17 +60,20 @@ def trace(
     """
     if engine not in ENGINES:
         raise UnknownName(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    with _without_collecting():
+    with _quietly():
         return _trace(model, example, freeze, engine, engine != DEFAULT if probe is None else probe)
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
-    # A trace makes many small things and lets go of them at once; collecting in between took half of its time.
+def _quietly() -> Iterator[None]:
+    # A trace makes many small things and lets go of them at once; collecting in between took half of its time. What a
+    # network warns of when it is tried is nothing that its user did.
     collects = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         if collects:
             gc.enable()

@@ -5,6 +5,7 @@ all its floating parameters require gradients (a frozen one is cut like any othe
 """
 
 import copy
+import dataclasses
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -68,6 +69,8 @@ def outputs(result: Any) -> list[Tensor]:
         return [t for value in result.values() for t in outputs(value)]
     if isinstance(result, Sequence) and not isinstance(result, str):
         return [t for value in result for t in outputs(value)]
+    if dataclasses.is_dataclass(result) or (hasattr(result, "__dict__") and not isinstance(result, type | nn.Module)):
+        return outputs(vars(result))  # a record
     return []
 
 

@@ -7,19 +7,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.wirings.gating import over
-from tests.wirings.registry import LEFT_OVER, Wired, conv, ended, images, mean, wiring
+from tests.wirings.registry import Wired, conv, ended, images, mean, wiring
 
 A = ("a.weight", 0)
 B = ("b.weight", 1)
 
 
-@wiring(
-    A,
-    B,
-    example=images(1, 3, 6, 6),
-    frozen="a.weight/0: a constant in `mul` follows the width",
-    faults={"alone": LEFT_OVER},
-)
+@wiring(("b.weight", 0), example=images(1, 3, 6, 6), frozen="a.weight/0: a constant in `mul` follows the width")
 def scaled_by_the_number_of_channels():
     return over(lambda x: x * x.shape[1] ** -0.5)
 
@@ -29,7 +23,7 @@ def scaled_by_the_number_of_pixels():
     return over(lambda x: x / (x.shape[2] * x.shape[3]))
 
 
-@wiring(("b.weight", 0), frozen="a.weight/0: the network takes another way", faults={"alone": LEFT_OVER})
+@wiring(("b.weight", 0), frozen="a.weight/0: the network takes another way")
 def another_way_for_wide_maps():
     return over(lambda x: F.relu(x) if x.shape[1] >= 6 else x.abs())
 
@@ -81,7 +75,6 @@ def nested_inputs_and_outputs():
 
 @wiring(
     ("b.weight", 1),
-    faults={"masked": "outputs in a dataclass are not seen", "edges": "outputs in a dataclass are not seen"},
 )
 def a_record_as_output():
     def connect(m, x):

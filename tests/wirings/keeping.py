@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.wirings.registry import LEFT_OVER, conv, ended, mean, wiring
+from tests.wirings.registry import conv, ended, mean, wiring
 
 A = ("a.weight", 0)
 
@@ -72,6 +72,6 @@ def slice_that_takes_all():
     return ended(lambda m, x: mean(m.ghost(x)), 8, ghost=Ghost(3, 8))
 
 
-@wiring(faults={"alone": LEFT_OVER})
+@wiring()
 def slice_by_a_number_that_a_module_keeps():
     return ended(lambda m, x: mean(m.ghost(x)), 7, ghost=Ghost(3, 7))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
-from tests.wirings.registry import LEFT_OVER, conv, ended, images, mean, wiring
+from tests.wirings.registry import conv, ended, images, mean, wiring
 
 A = ("a.weight", 0)
 B = ("b.weight", 1)
@@ -36,7 +36,7 @@ def batch_norm_of_the_batch():
     return between(nn.BatchNorm2d(8, track_running_stats=False))
 
 
-@wiring(A, B, faults={"alone": LEFT_OVER})
+@wiring(("b.weight", 0), frozen="a.weight/0: .*divisible by num_groups")
 def group_norm_without_weights():
     return between(nn.GroupNorm(4, 8, affine=False))
 

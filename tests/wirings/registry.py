@@ -48,8 +48,6 @@ class Wiring:
 
 WIRINGS: dict[str, Wiring] = {}
 
-LEFT_OVER = "what a failed trial removed stays elastic where only what stayed is frozen"
-
 
 def images(*shape: int) -> Callable[[], torch.Tensor]:
     return lambda: torch.randn(shape or (1, 3, 6, 6), generator=torch.Generator().manual_seed(0))

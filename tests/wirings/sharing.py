@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.wirings.registry import LEFT_OVER, Wired, conv, ended, images, mean, wiring
+from tests.wirings.registry import Wired, conv, ended, images, mean, wiring
 
 A = ("a.weight", 0)
 B = ("b.weight", 1)
@@ -24,7 +24,7 @@ def tied_embedding():
     return net
 
 
-@wiring(("embed.weight", 1), B, example=tokens, faults={"cut": "`_embedding_bag` has no rule"})
+@wiring(("embed.weight", 1), B, example=tokens)
 def bag_of_embeddings():
     return ended(lambda m, x: m.b(m.embed(x)), 6, embed=nn.EmbeddingBag(6, 8), b=nn.Linear(8, 6))
 
@@ -83,7 +83,6 @@ def u_shape():
 @wiring(
     ("a.weight", 0),
     ("b.weight", 1),
-    faults={"cut": "grid_sampler does not hold its grid's axes", "alone": LEFT_OVER},
 )
 def sampled_by_a_grid():
     def connect(m, x):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.wirings.registry import LEFT_OVER, conv, ended, images, mean, wiring
+from tests.wirings.registry import conv, ended, images, mean, wiring
 
 A = ("a.weight", 0)
 
@@ -74,7 +74,7 @@ def swish_gated():
     return ended(connect, 6, one=nn.Linear(6, 16), b=nn.Linear(8, 6))
 
 
-@wiring(("b.weight", 0), frozen="a.weight/0: parts of constant size are taken of it in `slice`")
+@wiring(("a.weight", 0), ("b.weight", 1), ("c.weight", 1))
 def even_and_odd_channels():
     def connect(m, x):
         x = m.a(x)
@@ -92,7 +92,7 @@ def last_channels_by_a_negative_slice():
     return ended(connect, 6, a=conv(3, 8), b=conv(5, 6), c=conv(3, 6))
 
 
-@wiring(("b.weight", 0), faults={"alone": LEFT_OVER})
+@wiring(("b.weight", 0))
 def overlapping_slices():
     def connect(m, x):
         x = m.a(x)
@@ -156,7 +156,7 @@ def channels_by_a_table():
     return net
 
 
-@wiring(faults={"edges": "the trial removes none of what comes before the start of the slice"}, sometimes=True)
+@wiring(sometimes=True)
 def all_but_the_first_channel():
     """A trial that happens to keep the first channel sees nothing wrong."""
 
@@ -167,7 +167,7 @@ def all_but_the_first_channel():
     return ended(connect, 11, a=conv(3, 6))
 
 
-@wiring(faults={"alone": LEFT_OVER})
+@wiring()
 def every_other_channel_added_to_all():
     def connect(m, x):
         x = m.a(x)

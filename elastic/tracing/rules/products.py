@@ -25,7 +25,7 @@ def convolution(call: Call) -> Followed:
         call.freeze(weight.axes[dim])
     for dim in set(x.axes) - {0, 1}:
         call.freeze(x.axes[dim], "a convolution runs over it")
-    if groups == 1:
+    if groups == 1 and not _is_last_group(call, x, weight):
         call.meet(x.axes.get(1), weight.axes.get(ins))
         made = weight.axes.get(outs)
     else:
@@ -35,6 +35,13 @@ def convolution(call: Call) -> Followed:
     axes = {0: x.axes[0]} if 0 in x.axes else {}
     is_zero = (weight.vanishes or not weight.axes) and (bias.vanishes or call["bias"] is None)
     return Followed(axes if made is None else {**axes, 1: made}, is_zero)
+
+
+def _is_last_group(call: Call, x: Followed, weight: Followed) -> bool:
+    """Return whether a cut left one group of a grouped convolution, whose weight's inputs are within a group still."""
+    if call["transposed"] or 1 not in x.axes or 1 not in weight.axes:
+        return False
+    return call.book.is_known_as_fixed(weight.axes[1]) and call.book.has_known_units(x.axes[1])
 
 
 def _grouped(call: Call, x: IntArray | None, weight: Followed, groups: int) -> IntArray | None:

@@ -21,6 +21,8 @@ POOLS = (
 def pool(call: Call) -> Followed | list[Followed]:
     """[N, C, ..]: space changes its size, whatever it is; batch and channels stay."""
     followed = call.of(call.args[0])
+    if "grid" in call.name:
+        call.freeze_all(call.of(call.args[1]), "places are read off it in `grid_sampler`")
     spatial = 2 if "2d" in call.name else 3 if "3d" in call.name else 1
     first = call.args[0].dim() - spatial
     for dim in [dim for dim in followed.axes if dim >= first]:

@@ -29,7 +29,10 @@ def slice_axis(call: Call) -> Followed:
     step = int(call["step"] or 1) if call.name == "slice" else 1
     length = shape(call.out)[dim]
     is_part = step == 1 and length and size % length == 0 and start % length == 0
-    found = parts(call, followed.axes[dim], [length] if is_part else [])
+    if step > 1:
+        found = _every(call, followed.axes[dim], step)
+    else:
+        found = parts(call, followed.axes[dim], [length] if is_part else [])
     axes = {d: c for d, c in followed.axes.items() if d != dim}
     if found is not None:
         axes[dim] = found[start : start + length * step : step]
@@ -64,6 +67,15 @@ def parts(call: Call, cells: IntArray, sizes: list[int]) -> IntArray | None:
         return None
     if taken == ALIKE and is_even:
         call.couple_rows(cells.reshape(-1, sizes[0]).T)
+    return cells
+
+
+def _every(call: Call, cells: IntArray, step: int) -> IntArray | None:
+    """Return the cells of an axis of which every `step`-th is taken: as many in a row leave together."""
+    if len(cells) % step:
+        call.freeze(cells, f"parts of constant size are taken of it in `{call.name}`")
+        return None
+    call.couple_rows(cells.reshape(-1, step))
     return cells
 
 
@@ -125,6 +137,26 @@ def index(call: Call) -> Followed:
     at = picked[0] if is_run else 0
     places = {dim: place + (width if place >= at else 0) for place, dim in enumerate(rest)}
     return followed.with_axes({places[d]: c for d, c in followed.axes.items() if d in places})
+
+
+@rule("unfold", "unfold_copy")
+def unfold(call: Call) -> Followed:
+    """Take windows along an axis, which get an axis of their own."""
+    followed = call.of(call.args[0])
+    dim = int(call.args[1]) % call.args[0].dim()
+    if dim in followed.axes:
+        call.freeze(followed.axes[dim], "windows of constant size are taken of it in `unfold`")
+    return followed.with_axes({d: c for d, c in followed.axes.items() if d != dim})
+
+
+@rule("_embedding_bag", "_embedding_bag_forward_only")
+def embedding_bag(call: Call) -> list[Followed]:
+    """[V, D] picked and summed by [...] -> [N, D]; the vocabulary stays."""
+    followed = call.of(call.args[0])
+    if 0 in followed.axes:
+        call.freeze(followed.axes[0])
+    out = Followed({1: followed.axes[1]} if 1 in followed.axes else {}, followed.vanishes)
+    return [out] + [Followed()] * (len(call.out) - 1)
 
 
 @rule("embedding")
