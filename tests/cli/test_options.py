@@ -184,44 +184,44 @@ def test_a_torchvision_network_with_other_classes_is_built_again_from_the_file(e
 
 
 @pytest.fixture
-def shop(elastic):
+def corner(elastic):
     """A network and data of the user's own, in the current folder."""
-    Path("shop.py").write_text(OWN)
-    command = "prune shop:Shop --untrained --size 10 --data shop:images --target macs=50% -o shop.safetensors --json"
+    Path("corner.py").write_text(OWN)
+    command = "prune corner:Shop --untrained --size 10 --data corner:images --target macs=50% -o corner.safetensors --json"
     assert elastic(command).json["levels"][0]["images"] == 20
     return elastic
 
 
-def test_a_network_of_the_user_s_own_is_pruned_and_evaluated(shop):
-    done = shop("eval shop.safetensors --model shop:Shop --data shop:images --level 0 --json").json
+def test_a_network_of_the_user_s_own_is_pruned_and_evaluated(corner):
+    done = corner("eval corner.safetensors --model corner:Shop --data corner:images --level 0 --json").json
     assert done["images"] == 20
 
 
-def test_a_network_of_the_user_s_own_is_exported(shop):
-    assert shop("export shop.safetensors --model shop:Shop --level 0 -o shop.onnx").code == 0
+def test_a_network_of_the_user_s_own_is_exported(corner):
+    assert corner("export corner.safetensors --model corner:Shop --level 0 -o corner.onnx").code == 0
 
 
-def test_a_network_of_the_user_s_own_is_verified(shop):
-    assert shop("verify shop.safetensors --model shop:Shop --to torch-export").code == 0
+def test_a_network_of_the_user_s_own_is_verified(corner):
+    assert corner("verify corner.safetensors --model corner:Shop --to torch-export").code == 0
 
 
-def test_a_network_of_the_user_s_own_is_rebuilt_without_its_class(shop):
-    assert shop("rebuild shop.safetensors -o whole.safetensors").code == 0
-    assert shop("eval shop:Shop --size 10 --weights whole.safetensors --data shop:images").code == 0
+def test_a_network_of_the_user_s_own_is_rebuilt_without_its_class(corner):
+    assert corner("rebuild corner.safetensors -o whole.safetensors").code == 0
+    assert corner("eval corner:Shop --size 10 --weights whole.safetensors --data corner:images").code == 0
 
 
 def test_a_network_of_the_user_s_own_takes_other_classes(elastic):
-    Path("shop.py").write_text(OWN)
-    command = "prune shop:Shop --untrained --num-classes 6 --size 10 --target macs=50% -o shop.safetensors"
+    Path("corner.py").write_text(OWN)
+    command = "prune corner:Shop --untrained --num-classes 6 --size 10 --target macs=50% -o corner.safetensors"
     assert elastic(command).code == 0
-    assert elastic("rebuild shop.safetensors -o whole.safetensors").code == 0
+    assert elastic("rebuild corner.safetensors -o whole.safetensors").code == 0
     assert load_file("whole.safetensors")["head.weight"].shape == (6, 20)
-    assert elastic("export shop.safetensors --model shop:Shop --to torch-export -o shop.pt2").code == 0
+    assert elastic("export corner.safetensors --model corner:Shop --to torch-export -o corner.pt2").code == 0
 
 
 def test_doctor_takes_a_network_of_the_user_s_own(elastic):
-    Path("shop.py").write_text(OWN)
-    assert elastic("doctor shop:Shop --size 10 --json").json["units"] == 32
+    Path("corner.py").write_text(OWN)
+    assert elastic("doctor corner:Shop --size 10 --json").json["units"] == 32
 
 
 def test_a_loss_that_is_no_number_is_null_in_json(net, elastic):
