@@ -22,10 +22,11 @@ from elastic.tracing import shortcuts
 from elastic.tracing.call import Call, tensors_in
 from elastic.tracing.followed import NOTHING, Choice, Followed
 from elastic.tracing.labels import Counted
-from elastic.tracing.layers import Conv
+from elastic.tracing.layers import Conv, why_frozen
 from elastic.tracing.partition import Clash, Partition
 from elastic.tracing.places import lines, place_of_call
 from elastic.tracing.recording import counted, layer_of
+from elastic.tracing.recurrent import costs_of, sealed
 from elastic.tracing.rules import RULES, elementwise, is_elementwise
 from elastic.tracing.script import SIZED, Decisions, Step, constants_of, sizes_of
 
@@ -135,6 +136,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # one operation for all of an attention, which says nothing
         for path, module in modules:
+            if isinstance(module, nn.RNNBase):
+                module.forward = sealed(module, self._enter_recurrent(path, module), self.put)
             handles.append(module.register_forward_pre_hook(self._enter(path), with_kwargs=True))
             handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
@@ -267,6 +270,16 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
             self.modules.append(path)
             self.entered.setdefault(path, (args, kwargs))
+
+        return enter
+
+    def _enter_recurrent(self, path: str, module: nn.RNNBase) -> Callable[[Tensor], None]:
+        def enter(x: Tensor) -> None:
+            for cells in self.followed(x).axes.values():
+                self.freeze(cells, why_frozen(module) or "")
+            for weight in module.parameters():
+                self.followed(weight)
+            self.counted += costs_of(path, module, x) if self.is_counting else []
 
         return enter
 
