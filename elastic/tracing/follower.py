@@ -191,22 +191,26 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return frozenset(call.made).union(*(self.followed(t).choices for t in call.tensors()))
 
     def _results(self, call: Call, outs: Sequence[Tensor]) -> list[Followed]:
-        inputs = [self.followed(tensor) for tensor in call.tensors()]
+        tensors = call.tensors()
         rule: Callable[[Call], Any] | None = RULES.get(call.name)
-        is_new = rule is not None and (not inputs or call.name in ("expand", "repeat"))  # cells come from nowhere
-        if not any(each.axes for each in inputs) and not is_new:
-            return self._inherited(call, inputs, outs, [NOTHING] * len(outs))
+        is_new = rule is not None and (not tensors or call.name in ("expand", "repeat"))  # cells come from nowhere
+        if not is_new and not any(self._has_cells(tensor) for tensor in tensors):
+            return self._inherited(call, [self.followed(t) for t in tensors], outs, [NOTHING] * len(outs))
         if rule is None and is_elementwise(call.func, call.name):
             rule = elementwise
         if rule is None:
-            for each in inputs:
-                call.freeze_all(each, f"operation `{call.name}` has no rule")
-            return self._inherited(call, inputs, outs, [NOTHING] * len(outs))
-        result = rule(call)
+            for tensor in tensors:
+                call.freeze_all(self.followed(tensor), f"operation `{call.name}` has no rule")
+            return self._inherited(call, [self.followed(t) for t in tensors], outs, [NOTHING] * len(outs))
+        result = rule(call)  # which may let a weight adopt cells, so it comes before anything asks for the weight's
         if result is None:
             return [NOTHING] * len(outs)
         found = list(result) if isinstance(result, list) else [result] * len(outs)
-        return self._inherited(call, inputs, outs, found)
+        return self._inherited(call, [self.followed(t) for t in tensors], outs, found)
+
+    def _has_cells(self, tensor: Tensor) -> bool:
+        known = self.beside.get(id(tensor))
+        return bool(known.axes) if known is not None else id(tensor) in self.names
 
     def _inherited(
         self, call: Call, inputs: Sequence[Followed], outs: Sequence[Tensor], found: Sequence[Followed]

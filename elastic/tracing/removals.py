@@ -18,7 +18,7 @@ def uneven_removals(plan: Plan, groups: Sequence[Group], *, times: int = 2) -> I
     """
     divisible = [group for group in groups if len(group.units) > 1]
     yield _uneven(plan, divisible, 0)
-    if times < 2 and all(len(group.units) >= FEW for group in divisible):
+    if times < 2:
         return
     second = _uneven(plan, divisible, 1)
     for number, group in enumerate(divisible):
@@ -35,7 +35,7 @@ def _uneven(plan: Plan, groups: Sequence[Group], seed: int) -> LevelArray:
     for number, group in enumerate(groups):
         place = on_axis[group.axes[0]] = on_axis.get(group.axes[0], -1) + 1
         ratio = generator.uniform(0.2, 0.45) if (place + seed) % 2 else generator.uniform(0.55, 0.8)
-        levels |= some_removed(plan, [group], ratio, number, keep=2)
+        levels |= some_removed(plan, [group], max(ratio, 1 / len(group.units)), number, keep=2)
     return levels
 
 
