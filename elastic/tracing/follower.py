@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from elastic.plan import NEVER, Axis, IntArray, Layer
@@ -26,9 +24,9 @@ from elastic.tracing.layers import Conv, why_frozen
 from elastic.tracing.partition import Clash, Partition
 from elastic.tracing.places import lines, place_of_call
 from elastic.tracing.recording import counted, layer_of
-from elastic.tracing.recurrent import costs_of, sealed
 from elastic.tracing.rules import RULES, elementwise, is_elementwise
 from elastic.tracing.script import SIZED, Decisions, Step, constants_of, sizes_of
+from elastic.tracing.wholes import RmsAsLayerNorm, costs_of, sealed
 
 
 class Stopped(BaseException):
@@ -141,7 +139,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             handles.append(module.register_forward_pre_hook(self._enter(path), with_kwargs=True))
             handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
-            with torch.no_grad(), self, _RmsAsLayerNorm() if self.has_rms else nullcontext():
+            with torch.no_grad(), self, RmsAsLayerNorm() if self.has_rms else nullcontext():
                 yield
         except Stopped:
             pass
@@ -289,16 +287,6 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _leave(self, *_: Any) -> None:
         self.modules.pop()
-
-
-class _RmsAsLayerNorm(TorchFunctionMode):
-    """What an RMS norm does to channels, a layer norm does; torch takes the first apart before a rule can see it."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (F.rms_norm, torch.rms_norm):
-            given = dict(zip(("input", "normalized_shape", "weight", "eps"), args, strict=False)) | (kwargs or {})
-            return F.layer_norm(given["input"], given["normalized_shape"], given.get("weight"), None)
-        return func(*args, **(kwargs or {}))
 
 
 PRODUCTS = frozenset(["convolution", "_convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "embedding", "matmul"])

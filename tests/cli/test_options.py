@@ -187,7 +187,8 @@ def test_a_torchvision_network_with_other_classes_is_built_again_from_the_file(e
 def corner(elastic):
     """A network and data of the user's own, in the current folder."""
     Path("corner.py").write_text(OWN)
-    command = "prune corner:Shop --untrained --size 10 --data corner:images --target macs=50% -o corner.safetensors --json"
+    command = "prune corner:Shop --untrained --size 10 --data corner:images --target macs=50%"
+    command += " -o corner.safetensors --json"
     assert elastic(command).json["levels"][0]["images"] == 20
     return elastic
 

@@ -1,9 +1,15 @@
-"""Recurrent layers as one operation each: unrolled they are thousands, and none of their channels can be followed."""
+"""What torch takes apart before a rule can see it, as wholes: recurrent layers, and RMS norms.
+
+A recurrent layer unrolls into thousands of operations, and none of its channels can be followed.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from elastic.tracing.followed import Followed
 from elastic.tracing.labels import Counted
@@ -45,3 +51,13 @@ def costs_of(path: str, module: nn.RNNBase, x: Tensor) -> list[Counted]:
         for name, weight in module._parameters.items()
         if weight is not None and weight.dim() == 2
     ]
+
+
+class RmsAsLayerNorm(TorchFunctionMode):
+    """What an RMS norm does to channels, a layer norm does; a layer norm is seen whole."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (F.rms_norm, torch.rms_norm):
+            given = dict(zip(("input", "normalized_shape", "weight", "eps"), args, strict=False)) | (kwargs or {})
+            return F.layer_norm(given["input"], given["normalized_shape"], given.get("weight"), None)
+        return func(*args, **(kwargs or {}))
