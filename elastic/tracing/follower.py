@@ -53,8 +53,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             id(p): 2
             for m in twin.modules()
             if isinstance(m, Conv)
-            for p in m.parameters()
-            if p.dim() == 2 + len(m.kernel_size)
+            for p in (m.parameters() if m._modules else m._parameters.values())
+            if p is not None and p.dim() == 2 + len(m.kernel_size)
         }
         self.has_rms = any("rms" in type(m).__name__.lower() for m in twin.modules())
         self.parameters = {id(parameter) for parameter in twin.parameters()}

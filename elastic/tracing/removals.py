@@ -18,7 +18,7 @@ def uneven_removals(plan: Plan, groups: Sequence[Group], *, times: int = 2) -> I
     """
     divisible = [group for group in groups if len(group.units) > 1]
     yield _uneven(plan, divisible, 0)
-    if times < 2:
+    if times < 2 and all(len(group.units) >= FEW for group in divisible):
         return
     second = _uneven(plan, divisible, 1)
     for number, group in enumerate(divisible):

@@ -71,10 +71,10 @@ def group_norm(call: Call) -> list[Followed] | Followed:
         call.freeze(axes.pop(dim), "a norm takes statistics over it")
     for each in params:
         _weigh(call, axes, 1, each)
-    if 1 in axes and groups > 1:
+    if 1 in axes and not params and shape(call["input"])[1] > 1:
+        call.freeze(axes.pop(1), "a norm over it has no weights")  # which would tell how many groups are left
+    elif 1 in axes and groups > 1:
         call.couple_rows(axes[1].reshape(groups, -1))
-    elif 1 in axes and not params and groups == 1 and shape(call["input"])[1] > 1:
-        call.freeze(axes.pop(1), "a norm over it has no weights")
     out = Followed(axes, bool(params))
     return out if not isinstance(call.out, tuple | list) else [out] + [Followed()] * (len(call.out) - 1)
 
