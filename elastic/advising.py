@@ -28,7 +28,7 @@ ADVICE = (
     (r"the network doesn't run without some of it: .*", f"the code there counts on the width: {FROM_THE_TENSOR}"),
     (r"`\w+` makes .* of it where .* would be left", f"the code there counts on the width: {FROM_THE_TENSOR}"),
     (r"a constant in `\w+` follows the width", "compute that number once, in __init__, and keep it as an attribute"),
-    (r"the network takes another way when it is cut", "decide there by an attribute rather than by a width"),
+    (r"the network takes (?:another|a shorter) way when it is cut", "decide there by an attribute, not by a width"),
     (r"`\w+` meets other channels once some have left", "take parts with chunk, or with sizes from the tensor's shape"),
     (r"it is cropped by a constant in `\w+`", "crop with a slice whose ends are taken from the tensor's shape"),
     # Positions that count.

@@ -66,8 +66,7 @@ def _rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None
         return F.rms_norm(input, normalized_shape, None, eps)
     axes = tuple(range(-weight.dim(), 0))
     stays = (weight != 0).to(input.dtype).expand(input.shape)
-    count = stays.sum(axes, keepdim=True).clamp_min(1)
-    square = (input.square() * stays).sum(axes, keepdim=True) / count
+    square = _mean_of(input.square(), stays, axes)
     return input * torch.rsqrt(square + (torch.finfo(input.dtype).eps if eps is None else eps)) * weight
 
 
@@ -78,9 +77,8 @@ def _standardised(
     if mean is not None or input.dim() != 3:
         return F.batch_norm(input, mean, variance, weight, bias, **options)
     stays = (input != 0).any(1, keepdim=True).to(input.dtype).expand(input.shape)
-    count = stays.sum(2, keepdim=True).clamp_min(1)
-    average = (input * stays).sum(2, keepdim=True) / count
-    square = ((input - average).square() * stays).sum(2, keepdim=True) / count
+    average = _mean_of(input, stays, (2,))
+    square = _mean_of((input - average).square(), stays, (2,))
     out = (input - average) * stays * torch.rsqrt(square + options.get("eps", 1e-5))
     out = out if weight is None else out * weight.view(1, -1, 1)
     return out if bias is None else out + bias.view(1, -1, 1)
@@ -98,8 +96,11 @@ def _group_norm(
 
 def _normalised(x: Tensor, weight: Tensor, bias: Tensor | None, axes: tuple[int, ...], eps: float) -> Tensor:
     stays = (weight != 0).to(x.dtype).expand(x.shape)
-    count = stays.sum(axes, keepdim=True).clamp_min(1)
-    mean = (x * stays).sum(axes, keepdim=True) / count
-    variance = ((x - mean).square() * stays).sum(axes, keepdim=True) / count
+    mean = _mean_of(x, stays, axes)
+    variance = _mean_of((x - mean).square(), stays, axes)
     y = (x - mean) * torch.rsqrt(variance + eps) * weight
     return y if bias is None else y + bias
+
+
+def _mean_of(x: Tensor, stays: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return (x * stays).sum(axes, keepdim=True) / stays.sum(axes, keepdim=True).clamp_min(1)

@@ -18,8 +18,8 @@ from elastic.diagnosing import obstacles, taken_apart, ties
 from elastic.plan import Frozen, Plan, TensorSpec
 
 TRACING = Path(__file__).parents[1] / "elastic" / "tracing"
-GIVES = {"freeze", "freeze_all", "_conflict", "_fail", "Followed"}
-SAYS = {"in_words", "_in_words", "barrier", "why_frozen"}
+GIVES = {"freeze", "freeze_all", "without", "_conflict", "fail", "Followed"}
+SAYS = {"in_words", "barrier", "why_frozen"}
 
 
 def sentences(node: ast.AST) -> list[str]:

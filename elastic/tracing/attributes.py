@@ -39,7 +39,14 @@ class Attributes:
 
     def forget(self, choice: Choice) -> None:
         """Change the rules: those of the line of a choice are no more."""
-        self.rules = {key: name for key, name in self.rules.items() if key[0] != choice[1:]}
+        for key in [key for key in self.rules if key[0] == choice[1:]]:
+            del self.rules[key]
+
+    def within(self, part: nn.Module) -> "Attributes":
+        """Return the same rules, shared, for a module of the twin."""
+        found = Attributes(part)
+        found.rules, found.refused = self.rules, self.refused
+        return found
 
     def followed(self, steps: Sequence[Step]) -> dict[Attribute, IntArray]:
         """Return the cells that each attribute counts."""

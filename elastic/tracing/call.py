@@ -80,10 +80,6 @@ class Call:
         """Let each cell of one axis be the same as its fellow on another."""
         self.book.partition.unite(some, others)
 
-    def couple(self, *cells: IntArray) -> None:
-        """Let cells leave only together."""
-        self.book.partition.couple(*cells)
-
     def couple_rows(self, rows: IntArray) -> None:
         """Let the cells of each row leave only together; [rows, cells]."""
         if rows.shape[1] > 1:
@@ -101,6 +97,12 @@ class Call:
         """Let no axis lose anything."""
         for cells in followed.axes.values():
             self.freeze(cells, why)
+
+    def without(self, followed: Followed, dims: set[int], why: str) -> Followed:
+        """Let some axes lose nothing, and return the same without their cells."""
+        for dim in dims & set(followed.axes):
+            self.freeze(followed.axes[dim], why)
+        return followed.with_axes({dim: cells for dim, cells in followed.axes.items() if dim not in dims})
 
     def choose(self, options: Sequence[str], cells: IntArray) -> str | None:
         """Return which way an axis is taken apart; None where none is left."""

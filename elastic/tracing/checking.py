@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import numpy as np
 from torch import Tensor, nn
 
-from elastic.errors import ElasticError
 from elastic.fitting import fit
 from elastic.plan import NEVER, Axis, BoolArray, IntArray, LevelArray, Plan
 from elastic.tracing.call import Call, tensors_in
@@ -23,8 +22,7 @@ from elastic.tracing.followed import Choice
 from elastic.tracing.follower import Follower, Stopped
 from elastic.tracing.script import SIZED, Decisions, Step
 from elastic.tracing.subject import Subject, shrink
-
-FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError, AttributeError)
+from elastic.tracing.twin import FAILURES, in_words
 
 NEAR = 8  # operations that a line of code might do before the one that fails
 
@@ -241,9 +239,3 @@ def above(path: str) -> list[str]:
     """Return the paths of a module and of those around it, outermost first."""
     parts = path.split(".") if path else []
     return ["", *(".".join(parts[: end + 1]) for end in range(len(parts)))]
-
-
-def in_words(reason: Exception) -> str:
-    """Return why a network that was cut doesn't run."""
-    first = (str(reason).splitlines() or [type(reason).__name__])[0]
-    return f"the network doesn't run without some of it: {first[:120]}"

@@ -10,14 +10,12 @@ import torch
 from torch import nn
 
 from elastic.cutting import cut
-from elastic.errors import ElasticError
 from elastic.fitting import fitted
 from elastic.masking import NormsOverWhatStays, masked
 from elastic.plan import Group, Plan
 from elastic.tracing.removals import uneven_removals
-from elastic.tracing.twin import Example, outputs, place, random_twin, run
+from elastic.tracing.twin import FAILURES, Example, in_words, outputs, place, random_twin, run
 
-FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError)  # of a network cut wrongly
 TOLERANCE = 1e-3  # of the output's scale, in float32; a wrong cut is off by tenths
 
 
@@ -53,7 +51,7 @@ def _try_shapes(twin: nn.Module, inputs: Example, plan: Plan, groups: Sequence[G
         try:
             got = outputs(run(fitted(twin, cut(twin.state_dict(), plan, levels), plan.sizes(levels)), inputs))
         except FAILURES as reason:
-            return _in_words(reason)
+            return in_words(reason)
         if [t.shape for t in got] != shapes:
             return "the output changes its shape"
     return None
@@ -67,11 +65,7 @@ def _try_values(twin: nn.Module, inputs: Example, plan: Plan, groups: Sequence[G
             try:
                 got = outputs(run(fitted(twin, cut(state, plan, levels), plan.sizes(levels)), inputs))
             except FAILURES as reason:  # not every mistake shows on the meta device
-                return _in_words(reason)
+                return in_words(reason)
         if not all((a - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in zip(got, wanted, strict=True)):
             return "removing some of it is not the same as zeroing it"
     return None
-
-
-def _in_words(reason: Exception) -> str:
-    return f"the network doesn't run without some of it: {str(reason).splitlines()[0][:120]}"

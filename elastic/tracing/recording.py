@@ -46,8 +46,7 @@ def layer_of(call: Call, module: str, inputs: Sequence[int], out: Tensor, follow
         return None
     weights = sorted((t for t in call.tensors() if call.of(t).weight), key=lambda t: -t.dim())  # a bias comes last
     weight = call.of(weights[0]).weight if weights else None
-    shape = tuple(int(size) for size in out.shape)
-    return Layer(module, kind, tuple(inputs), None if is_join else weight, shape, dict(followed.axes))
+    return Layer(module, kind, tuple(inputs), None if is_join else weight, tuple(out.shape), dict(followed.axes))
 
 
 def counted(call: Call, module: str) -> Counted | None:

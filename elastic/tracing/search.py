@@ -4,6 +4,7 @@ Each choice is first settled where it is made: the module that makes it is run a
 its weights do, which takes milliseconds. Then the whole network is run, cut and run again.
 """
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from elastic.attention import can_be_free, set_free
 from elastic.errors import TraceError
 from elastic.plan import NEVER, IntArray, LevelArray, Plan
 from elastic.tracing.attributes import Attributes
-from elastic.tracing.checking import FAILURES, Conflict, above, conflicts, units_around
+from elastic.tracing.checking import Conflict, above, conflicts, units_around
 from elastic.tracing.compiling import compiled, resolved
 from elastic.tracing.followed import Choice
 from elastic.tracing.follower import Follower
@@ -26,8 +27,8 @@ from elastic.tracing.planning import make_plan
 from elastic.tracing.removals import uneven_removals
 from elastic.tracing.rules.slicing import APART
 from elastic.tracing.script import Decisions
-from elastic.tracing.subject import Call, Subject
-from elastic.tracing.twin import outputs
+from elastic.tracing.subject import Subject
+from elastic.tracing.twin import FAILURES, outputs
 
 log = logging.getLogger(__name__)
 
@@ -92,23 +93,12 @@ class Search:
             self.settled.add(choice)
             size = sum(step.module == path or step.module.startswith(f"{path}.") for step in follower.steps)
             if path and path in follower.entered and size < MOST_OF_A_PART * len(follower.steps):
-                call = Call(*follower.entered[path])
-                carried = tuple(follower.followed(tensor) for tensor in call.tensors())
-                carried = tuple(
-                    replace(each, axes={d: follower.partition.find(c) for d, c in each.axes.items()})
-                    for each in carried
-                )
-                part = Subject(self.subject.twin.get_submodule(path), call, carried=carried)
-                local = Attributes(part.twin)
-                local.rules, local.refused = self.attributes.rules, self.attributes.refused
+                part = self.subject.part(path, follower)
                 try:
-                    Search(part, self.decisions, local).labels()
+                    Search(part, self.decisions, self.attributes.within(part.twin)).labels()
                 except TraceError as reason:  # a module that can't be run alone is settled with the rest
                     log.debug("%s: %s", path, reason)
-                self.attributes.rules = local.rules
-                self.settled |= set(follower.chosen_in) & {
-                    c for c, p in follower.chosen_in.items() if p.startswith(path)
-                }
+                self.settled |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
         return before != self.decisions.taken
 
     def _another_choice(self, follower: Follower, roots: IntArray, why: dict[int, str]) -> bool:
@@ -147,10 +137,8 @@ class Search:
         table[-1] = NEVER  # of labels that are NEVER
         self.units = table[roots]
         times = 2 if self.decisions.taken else 1  # without a choice, nothing was open but sizes in code
-        for levels in uneven_removals(plan, plan.groups, times=times) if plan.units else ():
-            if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
-                return found
-        for levels in self._edges(follower, plan):
+        uneven = uneven_removals(plan, plan.groups, times=times) if plan.units else ()
+        for levels in itertools.chain(uneven, self._edges(follower, plan)):
             if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
                 return found
         return []

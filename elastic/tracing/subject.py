@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,19 +14,7 @@ from elastic.plan import Axis, BoolArray, IntArray, TensorSpec
 from elastic.tracing.followed import Followed
 from elastic.tracing.follower import Follower
 from elastic.tracing.planning import specs_of
-from elastic.tracing.twin import borrowed, run
-
-
-@dataclass(frozen=True)
-class Call:
-    """Arguments as they came to a module."""
-
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-    def tensors(self) -> list[Tensor]:
-        """Return the tensors among the arguments, in order."""
-        return [leaf for leaf in tree_leaves((self.args, dict(self.kwargs))) if isinstance(leaf, Tensor)]
+from elastic.tracing.twin import Arguments, borrowed, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +39,14 @@ class Subject:
         """Let the twin be changed, and give it back as it was."""
         with borrowed(module for _, module in self.modules):
             yield
+
+    def part(self, path: str, follower: Follower) -> "Subject":
+        """Return a module with what went into its first call."""
+        part = Subject(self.twin.get_submodule(path), Arguments(*follower.entered[path]))
+        seen = [follower.followed(tensor) for tensor in part.tensors()]
+        roots = [{dim: follower.partition.find(cells) for dim, cells in each.axes.items()} for each in seen]
+        carried = tuple(each.with_axes(axes) for each, axes in zip(seen, roots, strict=True))
+        return replace(part, carried=carried)
 
     def run(self, follower: Follower) -> list[Any]:
         """Return what the runs give; what they cost is that of the first."""
@@ -87,8 +83,8 @@ class Subject:
 
     def tensors(self) -> list[Tensor]:
         """Return the tensors that go in."""
-        if isinstance(self.example, Call):
-            return self.example.tensors()
+        if isinstance(self.example, Arguments):
+            return [leaf for leaf in tree_leaves((self.example.args, self.example.kwargs)) if isinstance(leaf, Tensor)]
         return [leaf for leaf in tree_leaves(self.example) if isinstance(leaf, Tensor)]
 
     def specs(self) -> tuple[dict[str, TensorSpec], dict[str, str]]:
@@ -103,8 +99,8 @@ class Subject:
         if not self.carried:
             return self
         small = {id(t): shrink(t, axes.get(f"~{number}", {}), stays) for number, t in enumerate(self.tensors())}
-        args, kwargs = tree_map(lambda leaf: small.get(id(leaf), leaf), (self.example.args, dict(self.example.kwargs)))
-        return replace(self, example=Call(args, kwargs))
+        args, kwargs = tree_map(lambda leaf: small.get(id(leaf), leaf), (self.example.args, self.example.kwargs))
+        return replace(self, example=Arguments(args, kwargs))
 
 
 def shrink(tensor: Tensor, axes: Mapping[int, IntArray], stays: Sequence[bool] | BoolArray) -> Tensor:

@@ -15,11 +15,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.errors import TraceError
+from elastic.errors import ElasticError, TraceError
 
 RECOMPUTE = ("WeightNorm", "SpectralNorm")  # torch.nn.utils' hooks, without which a weight isn't there
 
 Example = Tensor | Sequence[Any] | Mapping[str, Any]
+
+FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError, AttributeError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What a module was called with: positions and keywords, where an example has one or the other."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 def meta_twin(model: nn.Module) -> nn.Module:
@@ -52,10 +62,10 @@ def place(example: Example, device: str) -> Example:
     return example
 
 
-def run(model: nn.Module, example: Example) -> Any:
+def run(model: nn.Module, example: Example | Arguments) -> Any:
     """Return the model's output: one tensor is one argument, a sequence several, a mapping keywords."""
-    if hasattr(example, "kwargs"):  # arguments as they came to a module
-        return model(*example.args, **example.kwargs)  # type: ignore[union-attr]
+    if isinstance(example, Arguments):
+        return model(*example.args, **example.kwargs)
     if isinstance(example, Tensor):
         return model(example)
     return model(**example) if isinstance(example, Mapping) else model(*example)
@@ -72,6 +82,12 @@ def outputs(result: Any) -> list[Tensor]:
     if dataclasses.is_dataclass(result) or (hasattr(result, "__dict__") and not isinstance(result, type | nn.Module)):
         return outputs(vars(result))  # a record
     return []
+
+
+def in_words(reason: Exception) -> str:
+    """Return why a network that was cut doesn't run; `FAILURES` are what its code may raise."""
+    first = (str(reason).splitlines() or [type(reason).__name__])[0]
+    return f"the network doesn't run without some of it: {first[:120]}"
 
 
 def _twin(model: nn.Module, replace: Any) -> nn.Module:

@@ -81,7 +81,12 @@ def test_what_a_killed_process_left_is_in_nobody_s_way(net, elastic):
 def test_an_interrupt_ends_with_130_and_one_line(net, tmp_path):
     (tmp_path / "slow.py").write_text(SLOW_DATA)
     process = subprocess.Popen(
-        [PROGRAM, *f"{PRUNE} --data slow:images".split()], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [PROGRAM, *f"{PRUNE} --data slow:images".split()],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background of a shell ignore interrupts, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         assert process.stderr.readline() == "reading\n"

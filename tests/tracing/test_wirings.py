@@ -40,15 +40,6 @@ REFUSED = [name for name, wiring in WIRINGS.items() if wiring.refused]
 LIBRARY = [name for name, wiring in WIRINGS.items() if wiring.library]
 
 
-def claimed(names, claim):
-    """Return the names, those of which the claim doesn't hold yet marked so."""
-    faults = {name: WIRINGS[name].faults.get(claim) for name in names}
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=fault)) if fault else name
-        for name, fault in faults.items()
-    ]
-
-
 def made(name):
     torch.manual_seed(0)
     return WIRINGS[name].make(), WIRINGS[name].example()
@@ -81,7 +72,7 @@ def hooks(model):
     ]
 
 
-@pytest.mark.parametrize("name", claimed(FOLLOWED, "cut"))
+@pytest.mark.parametrize("name", FOLLOWED)
 def test_what_should_be_elastic_is(name):
     plan = traced(name)
     assert [home for home in WIRINGS[name].cut if home not in plan.axes] == []
@@ -103,7 +94,7 @@ def elastic_positions(plan):
     return {(home, position) for home, labels in plan.axes.items() for position in np.flatnonzero(labels != NEVER)}
 
 
-@pytest.mark.parametrize("name", claimed(FROZEN, "frozen"))
+@pytest.mark.parametrize("name", FROZEN)
 def test_what_can_not_be_followed_is_frozen_with_a_reason(name):
     reasons = "\n".join(f"{f.tensor}/{f.axis}: {f.reason}" for f in traced(name).frozen)
     assert re.search(WIRINGS[name].frozen, reasons), reasons
@@ -116,18 +107,18 @@ def test_a_network_with_nothing_to_prune_is_refused(name):
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-@pytest.mark.parametrize("name", claimed((n for n in FOLLOWED if not WIRINGS[n].sometimes), "masked"))
+@pytest.mark.parametrize("name", FOLLOWED)
 def test_cutting_is_masking_three_times_over(name, ratio):
     found, example = cuts(name, ratio)
     assert max(error_of(net, example, plan, levels) for net, plan, levels in found) < NEAR
 
 
-@pytest.mark.parametrize("name", claimed(FOLLOWED, "edges"))
+@pytest.mark.parametrize("name", FOLLOWED)
 def test_the_first_or_last_unit_of_any_group_may_leave(name):
     assert worst(name, edges) < NEAR
 
 
-@pytest.mark.parametrize("name", claimed(FOLLOWED, "alone"))
+@pytest.mark.parametrize("name", FOLLOWED)
 def test_any_group_may_leave_whole_where_something_else_stays(name):
     assert worst(name, whole_groups) < NEAR
 
@@ -151,7 +142,7 @@ def whole_groups(plan):
 
 
 @pytest.mark.parametrize("ratio", [0.3, pytest.param(0.8, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", claimed(FOLLOWED, "costs"))
+@pytest.mark.parametrize("name", FOLLOWED)
 def test_costs_of_every_cut_are_counted_ones(name, ratio):
     found, example = cuts(name, ratio)
     wanted = [counted(cut_of(net, plan, levels), example) for net, plan, levels in found]

@@ -4,8 +4,8 @@ A wiring is a forward function over named layers. `cut` names axes that a trace 
 that the reasons of a trace must match; `refused` the whole refusal where nothing at all is left to cut.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,8 +32,7 @@ class Wired(nn.Module):
 class Wiring:
     """A network to be made, what to call it with, and what a trace must say of it.
 
-    `library` says that torch-pruning's graph finds it too. `faults` are claims that don't hold yet, with the reason;
-    with `sometimes`, cutting is masking only by luck.
+    `library` says that torch-pruning's graph finds it too.
     """
 
     make: Callable[[], nn.Module]
@@ -42,8 +41,6 @@ class Wiring:
     frozen: str | None = None
     refused: str | None = None
     library: bool = False
-    faults: Mapping[str, str] = field(default_factory=dict)
-    sometimes: bool = False
 
 
 WIRINGS: dict[str, Wiring] = {}

@@ -156,7 +156,7 @@ def channels_by_a_table():
     return net
 
 
-@wiring(sometimes=True)
+@wiring()
 def all_but_the_first_channel():
     """A trial that happens to keep the first channel sees nothing wrong."""
 

@@ -46,6 +46,4 @@ def positional(call: Call) -> Followed:
     """Fix axes whose positions count: the last two, or the one that is summed up."""
     followed, rank = call.of(call.args[0]), call.out.dim()
     dims = {rank - 1, rank - 2} if call.name in ("tril", "triu") else {int(call.args[1]) % rank}
-    for dim in dims & set(followed.axes):
-        call.freeze(followed.axes[dim], f"its positions count in `{call.name}`")
-    return followed.with_axes({d: c for d, c in followed.axes.items() if d not in dims})
+    return call.without(followed, dims, f"its positions count in `{call.name}`")

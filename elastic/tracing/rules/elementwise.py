@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elastic.plan import IntArray
-from elastic.tracing.call import Call
+from elastic.tracing.call import Call, tensors_in
 from elastic.tracing.followed import Followed
 from elastic.tracing.rules.registry import rule, shape
 
@@ -32,18 +32,15 @@ def is_elementwise(func: object, name: str) -> bool:
     return torch.Tag.pointwise in func.tags or name in ALSO  # type: ignore[attr-defined]
 
 
-def elementwise(call: Call) -> Followed | list[Followed]:
+def elementwise(call: Call) -> Followed:
     """Unite what meets."""
-    outs = [call.out] if isinstance(call.out, Tensor) else [out for out in call.out if isinstance(out, Tensor)]
+    out = next(tensors_in([call.out]))
+    axes = _meet(call, call.tensors(), out)
     if call.name == "copy":
-        axes = _meet(call, call.tensors(), outs[0])
-        followed = Followed(axes, call.of(call.args[1]).vanishes)
-    elif call.name == "where":
-        followed = Followed(_meet(call, call.tensors(), outs[0]))
-    else:
-        axes = _meet(call, call.tensors(), outs[0])
-        followed = Followed(axes, _vanishes(call, axes, outs[0].dim()), weight=_weight(call))
-    return followed if isinstance(call.out, Tensor) else [followed] * len(call.out)
+        return Followed(axes, call.of(call.args[1]).vanishes)
+    if call.name == "where":
+        return Followed(axes)
+    return Followed(axes, _vanishes(call, axes, out.dim()), weight=_weight(call))
 
 
 def _weight(call: Call) -> str:

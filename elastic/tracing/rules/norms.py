@@ -36,12 +36,11 @@ def batch_norm(call: Call) -> list[Followed]:
         _weigh(call, axes, 1, each)
     has_affine = all(each.axes for each in affine)
     is_zero = has_affine or (uses_input and followed.vanishes and not affine[1].axes)
-    out = Followed(axes, is_zero, weight=followed.weight)
-    return [out] + [Followed()] * (len(call.out) - 1)
+    return [Followed(axes, is_zero, weight=followed.weight)]
 
 
 @rule("native_layer_norm", "layer_norm", "_fused_rms_norm", "rms_norm")
-def layer_norm(call: Call) -> list[Followed] | Followed:
+def layer_norm(call: Call) -> list[Followed]:
     """[.., C] with weights [C]; over several axes at once nothing can leave."""
     followed, rank = call.of(call["input"]), call["input"].dim()
     lengths = call["normalized_shape"]
@@ -56,12 +55,11 @@ def layer_norm(call: Call) -> list[Followed] | Followed:
             call.freeze_all(each, why)
     for each in params if len(lengths) == 1 else ():
         _weigh(call, axes, rank - 1, each)
-    out = Followed(axes, bool(params))
-    return out if not isinstance(call.out, tuple | list) else [out] + [Followed()] * (len(call.out) - 1)
+    return [Followed(axes, bool(params))]
 
 
 @rule("native_group_norm", "group_norm")
-def group_norm(call: Call) -> list[Followed] | Followed:
+def group_norm(call: Call) -> list[Followed]:
     """[N, C, ..] in groups: a group leaves as a whole, but for one group, whose statistics are of what stays."""
     followed = call.of(call["input"])
     groups = int(call["group"] if call["group"] is not None else call["num_groups"])
@@ -75,12 +73,11 @@ def group_norm(call: Call) -> list[Followed] | Followed:
         call.freeze(axes.pop(1), "a norm over it has no weights")  # which would tell how many groups are left
     elif 1 in axes and groups > 1:
         call.couple_rows(axes[1].reshape(groups, -1))
-    out = Followed(axes, bool(params))
-    return out if not isinstance(call.out, tuple | list) else [out] + [Followed()] * (len(call.out) - 1)
+    return [Followed(axes, bool(params))]
 
 
 @rule("_weight_norm_interface", "_weight_norm")
-def weight_norm(call: Call) -> list[Followed] | Followed:
+def weight_norm(call: Call) -> list[Followed]:
     """A weight over its own length: what is zero doesn't count."""
     weight, gain = call.of(call.args[0]), call.of(call.args[1])
     dim = int(call["dim"])
@@ -91,8 +88,7 @@ def weight_norm(call: Call) -> list[Followed] | Followed:
     for axis in set(axes) - set(gain.axes) if dim in axes else ():
         if not weight.vanishes:
             call.freeze(axes.pop(axis), "a norm is taken over it")
-    out = Followed(axes, weight.vanishes, weight=weight.weight)
-    return [out, Followed()] if isinstance(call.out, tuple | list) else out
+    return [Followed(axes, weight.vanishes, weight=weight.weight)]
 
 
 @rule("linalg_vector_norm", "norm")

@@ -97,7 +97,7 @@ def linear(call: Call) -> Followed:
     "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
     "_scaled_dot_product_fused_attention_overrideable", "_scaled_dot_product_cudnn_attention",
 )  # fmt: skip
-def attention(call: Call) -> Followed | list[Followed]:
+def attention(call: Call) -> list[Followed]:
     """[N, heads, L, D]: heads leave, and the values' D; the scale must not follow the width of the queries."""
     query, key, value = (call.of(t) for t in call.args[:3])
     rank = call.args[0].dim()
@@ -120,8 +120,7 @@ def attention(call: Call) -> Followed | list[Followed]:
         shift = rank - mask.dim()
         for dim, cells in call.of(mask).axes.items():
             call.meet(axes.get(dim + shift) if dim + shift < rank - 2 else None, cells)
-    out = Followed(axes, value.vanishes)
-    return [out] + [Followed()] * (len(call.out) - 1) if isinstance(call.out, tuple | list) else out
+    return [Followed(axes, value.vanishes)]
 
 
 def contract(call: Call, a: Followed, dim: int, b: Followed, other: int) -> None:

@@ -18,24 +18,22 @@ POOLS = (
 
 
 @rule(*POOLS)
-def pool(call: Call) -> Followed | list[Followed]:
+def pool(call: Call) -> Followed:
     """[N, C, ..]: space changes its size, whatever it is; batch and channels stay."""
     followed = call.of(call.args[0])
     if "grid" in call.name:
         call.freeze_all(call.of(call.args[1]), "places are read off it in `grid_sampler`")
     spatial = 2 if "2d" in call.name else 3 if "3d" in call.name else 1
-    first = call.args[0].dim() - spatial
-    for dim in [dim for dim in followed.axes if dim >= first]:
-        call.freeze(followed.axes[dim], f"`{call.name}` is taken over it")
-    kept = Followed({d: c for d, c in followed.axes.items() if d < first}, followed.vanishes)
-    return [kept] * len(call.out) if isinstance(call.out, tuple | list) else kept
+    rank = call.args[0].dim()
+    kept = call.without(followed, set(range(rank - spatial, rank)), f"`{call.name}` is taken over it")
+    return Followed(kept.axes, followed.vanishes)
 
 
 @rule(
     "sum", "mean", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean", "prod", "any", "all",
     "logsumexp", "argmax", "argmin", "median", "nansum",
 )  # fmt: skip
-def reduce(call: Call) -> Followed | list[Followed]:
+def reduce(call: Call) -> Followed:
     """A sum over units needs zeros where they leave; a mean, a maximum, a variance count them."""
     followed, rank = call.of(call.args[0]), call.args[0].dim()
     if call.name in ("max", "min") and len(call.tensors()) == 2:  # of two tensors, element by element
@@ -46,18 +44,15 @@ def reduce(call: Call) -> Followed | list[Followed]:
     result = reduced(call, followed, dims, bool(call["keepdim"]), needs_zero=is_sum, never=not is_sum)
     if call.name not in ("sum", "nansum", "mean", "amax", "amin", "max", "min", "std", "var"):
         result = Followed(result.axes)
-    return [result] * len(call.out) if isinstance(call.out, tuple | list) else result
+    return result
 
 
 @rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax", "logcumsumexp", "sort", "topk", "flip_")
-def softmax(call: Call) -> Followed | list[Followed]:
+def softmax(call: Call) -> Followed:
     """Over an axis that nothing leaves."""
     followed, rank = call.of(call.args[0]), call.args[0].dim()
     dim = int(call["dim"] if call["dim"] is not None else -1) % max(1, rank)
-    if dim in followed.axes:
-        call.freeze(followed.axes[dim], f"`{call.name}` is taken over it")
-    kept = Followed({d: c for d, c in followed.axes.items() if d != dim})
-    return [kept] * len(call.out) if isinstance(call.out, tuple | list) else kept
+    return Followed(call.without(followed, {dim}, f"`{call.name}` is taken over it").axes)
 
 
 def _listed(dims: int | list[int]) -> list[int]:

@@ -1,9 +1,9 @@
 """Rules by operation: what becomes of the cells of an operation's inputs.
 
-A rule takes a `Call` and returns what follows the output: one `Followed`, a list where there are several outputs, or
-None where nothing of the output can leave. It unites what must be one, freezes what can't be followed, and asks for a
-choice where an axis is split and several parts of it might be what leaves. An operation without a rule freezes all
-that it touches.
+A rule takes a `Call` and returns what follows its output: one `Followed`, the same for all outputs where there are
+several; a list where they differ, of which those that it doesn't reach carry nothing; or None where nothing can leave.
+It unites what must be one, freezes what can't be followed, and asks for a choice where an axis is split and several
+parts of it might be what leaves. An operation without a rule freezes all that it touches.
 """
 
 from collections.abc import Callable

@@ -84,20 +84,15 @@ def select(call: Call) -> Followed:
     """Take one position; of an axis that can lose some, its number would be another one."""
     followed = call.of(call.args[0])
     dim = int(call.args[1]) % call.args[0].dim()
-    if dim in followed.axes:
-        call.freeze(followed.axes[dim], "one position of it is picked by its number in `select`")
-    return followed.with_axes({d - (d > dim): c for d, c in followed.axes.items() if d != dim})
+    return _dropped(call.without(followed, {dim}, "one position of it is picked by its number in `select`"), dim)
 
 
 @rule("unbind", "unbind_copy")
-def unbind(call: Call) -> list[Followed]:
+def unbind(call: Call) -> Followed:
     """Take all positions of an axis, each for itself."""
     followed = call.of(call.args[0])
     dim = int(call["dim"] or 0) % call.args[0].dim()
-    if dim in followed.axes:
-        call.freeze(followed.axes[dim], "its positions go different ways in `unbind`")
-    rest = followed.with_axes({d - (d > dim): c for d, c in followed.axes.items() if d != dim})
-    return [rest] * len(call.out)
+    return _dropped(call.without(followed, {dim}, "its positions go different ways in `unbind`"), dim)
 
 
 @rule("roll")
@@ -105,9 +100,7 @@ def roll(call: Call) -> Followed:
     """Pass axes that stay in place; a constant shift of channels can't be followed."""
     followed = call.of(call.args[0])
     dims = {int(dim) % call.out.dim() for dim in call["dims"] or []} or set(range(call.out.dim()))
-    for dim in dims & set(followed.axes):
-        call.freeze(followed.axes[dim], "it is shifted by a constant in `roll`")
-    return followed.with_axes({d: c for d, c in followed.axes.items() if d not in dims})
+    return call.without(followed, dims, "it is shifted by a constant in `roll`")
 
 
 @rule("index_select")
@@ -115,9 +108,7 @@ def index_select(call: Call) -> Followed:
     """Pick positions by numbers that a cut would not follow."""
     followed = call.of(call.args[0])
     dim = int(call.args[1]) % call.args[0].dim()
-    if dim in followed.axes:
-        call.freeze(followed.axes[dim], "its positions are picked by their numbers in `index_select`")
-    return followed.with_axes({d: c for d, c in followed.axes.items() if d != dim})
+    return call.without(followed, {dim}, "its positions are picked by their numbers in `index_select`")
 
 
 @rule("index")
@@ -144,9 +135,7 @@ def unfold(call: Call) -> Followed:
     """Take windows along an axis, which get an axis of their own."""
     followed = call.of(call.args[0])
     dim = int(call.args[1]) % call.args[0].dim()
-    if dim in followed.axes:
-        call.freeze(followed.axes[dim], "windows of constant size are taken of it in `unfold`")
-    return followed.with_axes({d: c for d, c in followed.axes.items() if d != dim})
+    return call.without(followed, {dim}, "windows of constant size are taken of it in `unfold`")
 
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")
@@ -155,8 +144,7 @@ def embedding_bag(call: Call) -> list[Followed]:
     followed = call.of(call.args[0])
     if 0 in followed.axes:
         call.freeze(followed.axes[0])
-    out = Followed({1: followed.axes[1]} if 1 in followed.axes else {}, followed.vanishes)
-    return [out] + [Followed()] * (len(call.out) - 1)
+    return [Followed({1: followed.axes[1]} if 1 in followed.axes else {}, followed.vanishes)]
 
 
 @rule("embedding")
@@ -166,3 +154,8 @@ def embedding(call: Call) -> Followed:
     if 0 in followed.axes:
         call.freeze(followed.axes[0])
     return Followed({call.out.dim() - 1: followed.axes[1]} if 1 in followed.axes else {}, followed.vanishes)
+
+
+def _dropped(followed: Followed, dim: int) -> Followed:
+    """Return what follows a tensor that lost an axis."""
+    return followed.with_axes({d - (d > dim): cells for d, cells in followed.axes.items()})
