@@ -1,6 +1,8 @@
 """Call: one operation of a run, as its rule sees it: arguments by name, what follows them, and what a rule may do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -8,6 +10,25 @@ from torch import Tensor
 from elastic.plan import IntArray
 from elastic.tracing.followed import NOTHING, Choice, Followed
 from elastic.tracing.partition import Partition
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """What an operation's schema says: its name, whether it changes its first argument, where each argument is."""
+
+    name: str  # without the underscore of an operation in place
+    is_in_place: bool
+    arguments: dict[str, tuple[int, Any]]  # number and default by name
+
+
+@cache
+def signature_of(func: Any) -> Signature:
+    """Return the signature of an operation; torch builds a schema anew whenever it is asked."""
+    name = func.overloadpacket.__name__
+    is_in_place = name.endswith("_") and not name.startswith("__")
+    declared = enumerate(func._schema.arguments)
+    arguments = {each.name: (number, each.default_value) for number, each in declared}
+    return Signature(name.rstrip("_") if is_in_place else name, is_in_place, arguments)
 
 
 class Book(Protocol):
@@ -47,24 +68,21 @@ class Book(Protocol):
 class Call:
     """One operation: its name, arguments and output."""
 
-    def __init__(self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, book: Book):
-        self.name = name
+    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], book: Book):
+        self.signature = signature_of(func)
+        self.name = self.signature.name
         self.func = func
         self.args = args
         self.kwargs = kwargs
-        self.out = out
+        self.out: Any = None
         self.book = book
         self.made: set[Choice] = set()
         self.inputs: list[Tensor] | None = None
 
     def __getitem__(self, argument: str) -> Any:
         """Return the value of an argument by the name in the operation's schema, its default where it wasn't given."""
-        for number, declared in enumerate(self.func._schema.arguments):
-            if declared.name == argument:
-                if number < len(self.args):
-                    return self.args[number]
-                return self.kwargs.get(argument, declared.default_value)
-        return self.kwargs.get(argument)
+        number, default = self.signature.arguments.get(argument, (len(self.args), None))
+        return self.args[number] if number < len(self.args) else self.kwargs.get(argument, default)
 
     def of(self, value: Any) -> Followed:
         """Return what follows an argument; nothing, where it is no tensor."""
@@ -73,7 +91,7 @@ class Call:
     def tensors(self) -> list[Tensor]:
         """Return the tensors among the arguments, those in lists too."""
         if self.inputs is None:
-            self.inputs = list(tensors_in((*self.args, *self.kwargs.values())))
+            self.inputs = tensors_in((*self.args, *self.kwargs.values()) if self.kwargs else self.args)
         return self.inputs
 
     def unite(self, some: IntArray, others: IntArray) -> None:
@@ -123,10 +141,12 @@ class Call:
         return None
 
 
-def tensors_in(values: Any) -> Any:
-    """Yield the tensors in nested arguments."""
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """Return the tensors in nested arguments, in order."""
+    found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
-            yield value
+            found.append(value)
         elif isinstance(value, list | tuple):
-            yield from tensors_in(value)
+            found += tensors_in(value)
+    return found

@@ -6,7 +6,6 @@ did not each show at the operation that does it. Numbers that modules keep of th
 """
 
 import re
-import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +19,10 @@ from elastic.plan import NEVER, Axis, BoolArray, IntArray, LevelArray, Plan
 from elastic.tracing.call import Call, tensors_in
 from elastic.tracing.followed import Choice
 from elastic.tracing.follower import Follower, Stopped
-from elastic.tracing.script import SIZED, Decisions, Step
+from elastic.tracing.recorder import where
+from elastic.tracing.script import SIZED, Decisions, Step, constants_of
 from elastic.tracing.subject import Subject, shrink
-from elastic.tracing.twin import FAILURES, in_words
+from elastic.tracing.twin import FAILURES, Modules, in_words
 
 NEAR = 8  # operations that a line of code might do before the one that fails
 
@@ -54,12 +54,12 @@ def conflicts(
     small = subject.twin
     with subject.borrowed():
         fit(small, _shrunk(small, plan, stays), plan.sizes(levels))
-        checker = _Checker(small, plan, stays, script, units, decisions)
+        checker = _Checker(subject.modules, plan, stays, script, units, decisions)
         cut = subject.shrunk(plan.axes_of_tensor, stays)
-        cut.enter(checker, {home: labels[stays[labels]] for home, labels in _every_axis(subject, plan).items()})
+        cut.enter(checker, _carried(subject, plan, stays))
         try:
             cut.run(checker)
-            if len(checker.steps) < len(script) and not checker.conflicts:
+            if checker.done < len(script) and not checker.conflicts:
                 checker.fail("the network takes a shorter way when it is cut", np.empty(0, np.int64))
         except Stopped:
             pass
@@ -68,13 +68,14 @@ def conflicts(
     return checker.conflicts
 
 
-def _every_axis(subject: Subject, plan: Plan) -> dict[Axis, IntArray]:
-    """Return the labels of the axes of the inputs that carry some, elastic or not."""
-    return {
-        (f"~{number}", dim): plan.axes.get((f"~{number}", dim), np.full(len(cells), NEVER))
-        for number, carried in enumerate(subject.carried)
-        for dim, cells in carried.axes.items()
-    }
+def _carried(subject: Subject, plan: Plan, stays: BoolArray) -> dict[Axis, IntArray]:
+    """Return the units that stay on each axis of what goes in."""
+    found = {}
+    for number, carried in enumerate(subject.carried):
+        for dim, cells in carried.axes.items():
+            labels = plan.axes.get((f"~{number}", dim), np.full(len(cells), NEVER))
+            found[f"~{number}", dim] = labels[stays[labels]]
+    return found
 
 
 def _shrunk(twin: nn.Module, plan: Plan, stays: BoolArray) -> dict[str, Tensor]:
@@ -89,60 +90,66 @@ def _shrunk(twin: nn.Module, plan: Plan, stays: BoolArray) -> dict[str, Tensor]:
 class _Checker(Follower):  # type: ignore[no-untyped-call]
     def __init__(
         self,
-        small: nn.Module,
+        modules: Modules,
         plan: Plan,
         stays: BoolArray,
         script: Sequence[Step],
         units: IntArray,
         decisions: Decisions,
     ) -> None:
-        state = small.state_dict()
-        origins = {
-            (name, axis): np.full(size, NEVER)
-            for name, tensor in state.items()
-            for axis, size in enumerate(tensor.shape)
-        }
-        for name in state:
-            for axis, labels in plan.axes_of_tensor.get(plan.aliases.get(name, name), {}).items():
-                origins[name, axis] = labels[stays[labels]]
-        super().__init__(small, decisions, origins=origins, clash=self._clash)
+        super().__init__(modules, decisions, clash=self._clash)
         self.plan = plan
         self.stays = stays
         self.script = script
         self.units = units
+        self.done = 0  # steps of the script
         self.conflicts: list[Conflict] = []
-        self.call: Call | None = None
         self.failed_in: str | None = None
 
-    def run(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+    def origin(self, name: str, axis: int, size: int) -> IntArray | None:
+        """Return the units that stay on an axis of the state."""
+        labels = self.plan.axes_of_tensor.get(self.plan.aliases.get(name, name), {}).get(axis)
+        return np.full(size, NEVER) if labels is None else labels[self.stays[labels]]
+
+    def is_known_as_fixed(self, cells: IntArray) -> bool:
+        """Return whether none of the cells could leave."""
+        return bool((self._known(cells) == NEVER).all())
+
+    def has_known_units(self, cells: IntArray) -> bool:
+        """Return whether some of the cells could leave."""
+        return bool((self._known(cells) > NEVER).any())
+
+    def has_decided(self) -> bool:
+        """Return whether the first run had to choose here."""
+        return self.choice() in self.decisions.taken
+
+    def run(self, call: Call) -> Any:
         """Run an operation, and stop where it isn't the one of the script or can't be run."""
-        self.call = call = Call(name, func, args, kwargs, None, self)
-        step = self.script[len(self.steps)] if len(self.steps) < len(self.script) else None
-        if step is None or step.name != (name.rstrip("_") if name.endswith("_") else name):
+        step = self.script[self.done] if self.done < len(self.script) else None
+        if step is None or step.name != call.name:
             self.fail("the network takes another way when it is cut", self._units_of_inputs(call))
         try:
-            return super().run(name, func, args, kwargs)
+            return super().run(call)
         except FAILURES as reason:
             self.fail(in_words(reason), np.union1d(self._units_of_inputs(call), self._units_of(step)), is_step=True)
 
-    def note(self, call: Call, outs: Any) -> None:
+    def note(self, call: Call, outs: Sequence[Tensor]) -> None:
         """Compare what an operation made with what it made before the cut."""
-        step = self.script[len(self.steps)]
-        super().note(call, outs)
-        self.call = call
+        step = self.script[self.done]
         outs_that_count = 1 if "norm" in call.name else None  # a norm's statistics are nothing that goes on
-        for shape, before, axes in list(zip(self.steps[-1].shapes, step.shapes, step.axes))[:outs_that_count]:  # noqa: B905
-            wanted = tuple(self.expected(axes, dim, size) for dim, size in enumerate(before))
-            if shape != wanted:
-                self.steps.pop()
-                text = f"`{call.name}` makes {list(shape)} of it where {list(wanted)} would be left"
+        for out, before, axes in list(zip(outs, step.shapes, step.axes))[:outs_that_count]:  # noqa: B905
+            if axes:
+                before = tuple(self.expected(axes, dim, size) for dim, size in enumerate(before))
+            if out.shape != before:
+                text = f"`{call.name}` makes {list(out.shape)} of it where {list(before)} would be left"
                 self.fail(text, np.union1d(self._units_of_inputs(call), self._units_of(step)), is_step=True)
-        if self.steps[-1].constants != step.constants:
+        if constants_of(call) != step.constants:
             self._conflict(f"a constant in `{call.name}` follows the width", self._units_of_inputs(call))
+        self.done += 1
 
     def expected(self, axes: Mapping[int, IntArray], dim: int, size: int) -> int:
         """Return the size of an axis after the cut."""
-        return int(self.stays[self.units[axes[dim]]].sum()) if dim in axes else size
+        return int(np.count_nonzero(self.stays[self.units[axes[dim]]])) if dim in axes else size
 
     def fail_outside(self, reason: Exception) -> None:
         """Blame what goes into the module in which code failed that is no operation."""
@@ -151,7 +158,7 @@ class _Checker(Follower):  # type: ignore[no-untyped-call]
         choices = frozenset[Choice]() if step is None else self.script[step].choices
         text = in_words(reason) + (f" (module {self.failed_in})" if self.failed_in else "")
         is_foreign = step is not None and self._is_foreign(text, self.script[step])
-        self.conflicts.append(Conflict(text, every, choices, step, True, len(self.steps), every, is_foreign))
+        self.conflicts.append(Conflict(text, every, choices, step, True, self.done, every, is_foreign))
 
     def _is_foreign(self, text: str, step: Step) -> bool:
         """Return whether a size that was asked for changed, and not as the labels say: it came from elsewhere."""
@@ -170,7 +177,7 @@ class _Checker(Follower):  # type: ignore[no-untyped-call]
     def _step_at(self, reason: Exception) -> int | None:
         """Return which step of the script would have come at the line where code failed that is no operation yet."""
         found = {(frame.filename, frame.lineno) for frame in traceback.extract_tb(reason.__traceback__)}
-        for number in range(len(self.steps), min(len(self.steps) + NEAR, len(self.script))):
+        for number in range(self.done, min(self.done + NEAR, len(self.script))):
             place = self.script[number].place
             if place and any(line in found for line in place):
                 return number
@@ -182,18 +189,18 @@ class _Checker(Follower):  # type: ignore[no-untyped-call]
         self._conflict(text, np.union1d(some, others), is_step=name in SIZED)
 
     def _conflict(self, reason: str, units: IntArray, *, is_step: bool = False) -> None:
-        choices = self.choices_of(self.call) if self.call else frozenset[Choice]()
-        step = len(self.steps) if is_step else None
-        if step is not None:
-            choices |= self.script[step].choices
+        choices = frozenset(self.call.made) if self.call else frozenset[Choice]()
+        if self.done < len(self.script):
+            choices |= self.script[self.done].choices
+        step = self.done if is_step else None
         units = units[units > NEVER]
         every = self._units_of_inputs(self.call) if self.call else units
         is_around = not len(units)  # a size that the code took from elsewhere
         if is_around:
             units = self._units_around(self.modules)
         is_foreign = step is not None and self._is_foreign(reason, self.script[step])
-        text = reason + self.where()
-        self.conflicts.append(Conflict(text, units, choices, step, is_around, len(self.steps), every, is_foreign))
+        text = reason + where(self)
+        self.conflicts.append(Conflict(text, units, choices, step, is_around, self.done, every, is_foreign))
 
     def fail(self, reason: str, units: IntArray, *, is_step: bool = False) -> NoReturn:
         """Note a conflict and stop."""
@@ -211,10 +218,9 @@ class _Checker(Follower):  # type: ignore[no-untyped-call]
     def _known(self, cells: IntArray) -> IntArray:
         return self.partition.origin[self.partition.find(cells)]
 
-    def _leave(self, *_: Any) -> None:
-        if self.failed_in is None and sys.exc_info()[0] is not None:
-            self.failed_in = self.modules[-1]
-        super()._leave()
+    def left(self, path: str, reason: BaseException) -> None:
+        """Learn that a module ended by an error."""
+        self.failed_in = path if self.failed_in is None else self.failed_in
 
 
 def units_around(

@@ -4,12 +4,12 @@ import numpy as np
 from torch import nn
 
 from elastic.plan import NEVER, IntArray, Layer
-from elastic.tracing.follower import Follower
 from elastic.tracing.labels import Counted, Labels
 from elastic.tracing.layers import axes_of_side
+from elastic.tracing.recorder import Recorder
 
 
-def resolved(follower: Follower) -> tuple[IntArray, dict[int, str]]:
+def resolved(follower: Recorder) -> tuple[IntArray, dict[int, str]]:
     """Return the component of every cell, and why some of these never leave: the first reason that was given."""
     roots = follower.partition.components()
     why: dict[int, str] = {}
@@ -20,7 +20,7 @@ def resolved(follower: Follower) -> tuple[IntArray, dict[int, str]]:
     return roots, why
 
 
-def compiled(twin: nn.Module, follower: Follower, roots: IntArray, why: dict[int, str]) -> Labels:
+def compiled(twin: nn.Module, follower: Recorder, roots: IntArray, why: dict[int, str]) -> Labels:
     """Return the labels that a run gives."""
     labels = Labels()
     dead = np.zeros(len(roots) + 1, np.bool_)

@@ -37,16 +37,19 @@ class Partition:
             self.parent, self.origin = np.resize(self.parent, room), np.resize(self.origin, room)
             self.held = np.resize(self.held, room)
         cells = np.arange(first, self.count, dtype=np.int64)
-        self.parent[cells] = cells
-        self.held[cells] = False
-        self.origin[cells] = UNKNOWN if origin is None else origin
+        self.parent[first : self.count] = cells
+        self.held[first : self.count] = False
+        self.origin[first : self.count] = UNKNOWN if origin is None else origin
         return cells
 
     def find(self, cells: IntArray) -> IntArray:
         """Return the representative of each cell: its component's smallest."""
         found = self.parent[cells]
-        while not np.array_equal(found, above := self.parent[found]):
-            found = above
+        above = self.parent[found]
+        if (above == found).all():
+            return found
+        while not (above == found).all():
+            found, above = above, self.parent[above]
         self.parent[cells] = found
         return found
 
@@ -55,7 +58,7 @@ class Partition:
         if some is others:
             return
         a, b = self.find(some), self.find(others)
-        if np.array_equal(a, b):
+        if (a == b).all():
             return
         if self.clash is None:
             self._join(a, b)

@@ -2,24 +2,29 @@
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 
 Place = tuple[tuple[str, int], ...]  # innermost lines of code, file and number
 
 MACHINERY = ("/elastic/tracing/", "/torch/_ops.py", "/torch/utils/_python_dispatch.py", "/torch/_tensor.py")
+START = "/elastic/tracing/twin.py"  # calls the network
 
 
 def lines() -> Iterator[tuple[str, int]]:
     """Yield the lines of code that led here, innermost first, without tracing's own and torch's machinery."""
-    frame, has_begun = sys._getframe(1), False
+    frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        is_network = not any(part in name for part in MACHINERY)
-        if is_network:
+        if not _is_machinery(name):
             yield name, frame.f_lineno
-        if has_begun and "/elastic/tracing/" in name:
-            return  # the call of the network itself
-        has_begun = has_begun or is_network
+        elif name.endswith(START):
+            return
         frame = frame.f_back  # type: ignore[assignment]
+
+
+@cache
+def _is_machinery(name: str) -> bool:
+    return any(part in name for part in MACHINERY)
 
 
 def place_of_call() -> Place:

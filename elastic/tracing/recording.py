@@ -5,14 +5,16 @@ MACs are torch's own counts (`torch.utils.flop_counter`, halved), so that closed
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
 from elastic.plan import IntArray, Layer
-from elastic.tracing.call import Call
+from elastic.tracing.call import Call, tensors_in
 from elastic.tracing.followed import Followed
 from elastic.tracing.labels import Counted
+from elastic.tracing.rules.registry import shape
 
 ACTIVATIONS = (
     "relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "selu",
@@ -38,7 +40,7 @@ def kind_of(call: Call) -> str | None:
     return KINDS.get(call.name)
 
 
-def layer_of(call: Call, module: str, inputs: Sequence[int], out: Tensor, followed: Followed) -> Layer | None:
+def layer_of(call: Call, module: str, inputs: Sequence[int], followed: Followed) -> Layer | None:
     """Return an operation as a layer, None where it is none; its units are cells still."""
     kind = kind_of(call)
     is_join = kind in ("add", "multiply", "cat")
@@ -46,7 +48,9 @@ def layer_of(call: Call, module: str, inputs: Sequence[int], out: Tensor, follow
         return None
     weights = sorted((t for t in call.tensors() if call.of(t).weight), key=lambda t: -t.dim())  # a bias comes last
     weight = call.of(weights[0]).weight if weights else None
-    return Layer(module, kind, tuple(inputs), None if is_join else weight, tuple(out.shape), dict(followed.axes))
+    return Layer(
+        module, kind, tuple(inputs), None if is_join else weight, shape(tensors_in([call.out])[0]), dict(followed.axes)
+    )
 
 
 def counted(call: Call, module: str) -> Counted | None:
@@ -54,7 +58,7 @@ def counted(call: Call, module: str) -> Counted | None:
     count = flop_registry.get(call.func.overloadpacket)
     if count is None:
         return None
-    macs = int(count(*call.args, **call.kwargs, out_val=call.out)) // 2
+    macs = _flops(count, call) // 2
     weights = [t for t in call.tensors() if t.dim() >= 2 and _is_whole(call.of(t), t)]
     kind = "linear" if call.name in ("addmm", "mm", "linear") else call.name
     along = tuple(_free_axes(call, weights[0] if weights else None))
@@ -63,6 +67,20 @@ def counted(call: Call, module: str) -> Counted | None:
         name = call.of(weights[0]).weight
         return Counted(name.rpartition(".")[0], kind, name, macs // weights[0].numel(), along)
     return Counted(module, kind, None, macs, along)
+
+
+def _flops(count: Any, call: Call) -> int:
+    plain = getattr(count, "__wrapped__", None)  # takes shapes; torch finds them in half a millisecond
+    if plain is None:
+        return int(count(*call.args, **call.kwargs, out_val=call.out))
+    kwargs = {name: _shapes(value) for name, value in call.kwargs.items()}
+    return int(plain(*map(_shapes, call.args), **kwargs, out_shape=_shapes(call.out)))
+
+
+def _shapes(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.shape
+    return type(value)(_shapes(each) for each in value) if type(value) in (tuple, list) else value
 
 
 def _is_whole(followed: Followed, tensor: Tensor) -> bool:

@@ -20,10 +20,10 @@ from elastic.tracing.attributes import Attributes
 from elastic.tracing.checking import Conflict, above, conflicts, units_around
 from elastic.tracing.compiling import compiled, resolved
 from elastic.tracing.followed import Choice
-from elastic.tracing.follower import Follower
 from elastic.tracing.labels import Labels
 from elastic.tracing.layers import why_frozen
 from elastic.tracing.planning import make_plan
+from elastic.tracing.recorder import Recorder
 from elastic.tracing.removals import uneven_removals
 from elastic.tracing.rules.slicing import APART
 from elastic.tracing.script import Decisions
@@ -53,7 +53,7 @@ class Search:
 
     def labels(self) -> Labels:
         """Return labels that no trial contradicts."""
-        follower: Follower | None = None
+        follower: Recorder | None = None
         for _ in range(MOST_RUNS):
             if follower is None:
                 follower = self._follow()
@@ -75,7 +75,7 @@ class Search:
             labels.freeze(labels.axes[home], reason)
         return labels
 
-    def _follow(self) -> Follower:
+    def _follow(self) -> Recorder:
         follower = follow(self.subject, self.decisions)
         if not self.has_looked and not self.subject.carried:
             self.has_looked = True
@@ -84,7 +84,7 @@ class Search:
                 follower = follow(self.subject, self.decisions)
         return follower
 
-    def _settle(self, follower: Follower) -> bool:
+    def _settle(self, follower: Recorder) -> bool:
         """Make choices where each is made, the module alone; return whether any is another now."""
         before = dict(self.decisions.taken)
         for choice, path in follower.chosen_in.items():
@@ -101,7 +101,7 @@ class Search:
                 self.settled |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
         return before != self.decisions.taken
 
-    def _another_choice(self, follower: Follower, roots: IntArray, why: dict[int, str]) -> bool:
+    def _another_choice(self, follower: Recorder, roots: IntArray, why: dict[int, str]) -> bool:
         """Change choices that leave nothing to cut; return whether there were any."""
         dead = np.zeros(len(roots), np.bool_)
         dead[list(why)] = True
@@ -112,7 +112,7 @@ class Search:
                 found = found or self.decisions.taken[choice] is not None
         return found
 
-    def _compiled(self, follower: Follower, roots: IntArray, why: dict[int, str]) -> Labels:
+    def _compiled(self, follower: Recorder, roots: IntArray, why: dict[int, str]) -> Labels:
         why = dict(why)
         for home, positions, reason in self.dead:
             for root in np.unique(roots[follower.axes[home][positions]]).tolist():
@@ -128,7 +128,7 @@ class Search:
             alive[found] = True  # NEVER is the last
         return np.where(alive[roots], roots, NEVER)
 
-    def _conflicts(self, follower: Follower, labels: Labels) -> list[Conflict]:
+    def _conflicts(self, follower: Recorder, labels: Labels) -> list[Conflict]:
         self.plan = plan = make_plan(labels, *self.specs)
         roots = follower.partition.components()
         table = np.full(len(roots) + 1, NEVER)
@@ -143,7 +143,7 @@ class Search:
                 return found
         return []
 
-    def _edges(self, follower: Follower, plan: Plan) -> Iterator[LevelArray]:
+    def _edges(self, follower: Recorder, plan: Plan) -> Iterator[LevelArray]:
         """Yield levels by which the first, and the last, position of each axis leaves that is taken apart by numbers.
 
         A slice that starts at one is right by luck as long as what comes before it stays.
@@ -162,7 +162,7 @@ class Search:
                 levels[leaving] = 1
                 yield levels
 
-    def _resolve(self, found: list[Conflict], follower: Follower) -> bool:
+    def _resolve(self, found: list[Conflict], follower: Recorder) -> bool:
         """Change what a trial found wrong first; return whether a choice is another now."""
         first, steps = found[0], follower.steps
         if first.step is not None and not first.is_foreign and self.attributes.put_right(steps, steps[first.step]):
@@ -178,7 +178,7 @@ class Search:
                 self._freeze(conflict, follower)
         return bool(again)
 
-    def _freeze(self, conflict: Conflict, follower: Follower) -> None:
+    def _freeze(self, conflict: Conflict, follower: Recorder) -> None:
         """Freeze what a trial found wrong, and what the same line of code does elsewhere."""
         again = conflict.at in self.failed_at  # a part of what meets there was frozen, and that did not help
         every = [conflict.units, conflict.every] if again else [conflict.units]
@@ -199,14 +199,14 @@ class Search:
                 self.dead.append((home, np.flatnonzero(hit), conflict.reason))
 
 
-def follow(subject: Subject, decisions: Decisions) -> Follower:
+def follow(subject: Subject, decisions: Decisions) -> Recorder:
     """Return the runs of a subject; a network's outputs keep their channels.
 
     Raises TraceError if it doesn't run on its input.
     """
     twin = subject.twin
-    follower = Follower(twin, decisions)
-    for module in twin.modules():
+    follower = Recorder(subject.modules, decisions)
+    for _, module in subject.modules:
         if can_be_free(module):
             set_free(module)
         elif isinstance(module, nn.MultiheadAttention | nn.RNNBase | nn.RNNCellBase):

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elastic.tracing.call import Call
+
 Shortcut = Callable[..., Any]  # of an operation's arguments; NotImplemented where the case isn't plain
 
 
@@ -62,6 +64,30 @@ def bmm(a: Tensor, b: Tensor) -> Any:
     return a.new_empty((a.shape[0], a.shape[1], b.shape[2])) if fits else NotImplemented
 
 
+def convolution(x: Tensor, weight: Tensor, bias: Any, *rest: Any) -> Any:
+    """Return a convolution of a batch."""
+    stride, padding, dilation, transposed, _, groups = rest
+    kernel = weight.shape[2:]
+    if transposed or x.dim() != weight.dim() or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+        return NotImplemented
+    if (bias is not None and bias.shape != weight.shape[:1]) or len(stride) != len(kernel):
+        return NotImplemented
+    sizes = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
+    ]
+    return x.new_empty((x.shape[0], weight.shape[0], *sizes)) if min(sizes) > 0 else NotImplemented
+
+
+def mean(x: Tensor, dims: Any, keepdim: bool = False, **options: Any) -> Any:
+    """Return a mean over some axes."""
+    if not dims or options or not x.is_floating_point():
+        return NotImplemented
+    over = {dim % x.dim() for dim in dims}
+    sizes = [1 if dim in over else size for dim, size in enumerate(x.shape) if keepdim or dim not in over]
+    return x.new_empty(sizes) if len(over) == len(dims) else NotImplemented
+
+
 def cat(parts: list[Tensor], dim: int = 0) -> Any:
     """Return contiguous tensors end to end."""
     first = parts[0]
@@ -83,6 +109,8 @@ SHORTCUTS: dict[str, Shortcut] = {
     "_softmax": lambda x, dim, half: torch.empty_like(x) if x.is_floating_point() and not half else NotImplemented,
     "native_layer_norm": layer_norm,
     "native_batch_norm": batch_norm,
+    "convolution": convolution,
+    "mean": mean,
     "mm": mm,
     "addmm": addmm,
     "bmm": bmm,
@@ -90,17 +118,17 @@ SHORTCUTS: dict[str, Shortcut] = {
 }
 
 
-def run(name: str, func: Any, args: Any, kwargs: Any) -> Any:
+def run(call: Call) -> Any:
     """Return the outputs of an operation, by its shortcut where all is on the meta device."""
-    shortcut = SHORTCUTS.get(name)
-    if shortcut is not None and _is_on_meta(args):
+    shortcut = SHORTCUTS.get(call.name)
+    if shortcut is not None and _is_on_meta(call.args):
         try:
-            out = shortcut(*args, **kwargs)
-        except (TypeError, IndexError, AttributeError):  # arguments of another overload
+            out = shortcut(*call.args, **call.kwargs)
+        except (TypeError, IndexError, ValueError, AttributeError, ZeroDivisionError):  # of another overload
             out = NotImplemented
         if out is not NotImplemented:
-            return out
-    return func(*args, **kwargs)
+            return call.args[0] if call.signature.is_in_place else out
+    return call.func(*call.args, **call.kwargs)
 
 
 def _is_on_meta(args: Any) -> bool:

@@ -51,16 +51,16 @@ class Subject:
     def run(self, follower: Follower) -> list[Any]:
         """Return what the runs give; what they cost is that of the first."""
         results = []
-        with follower.running(self.modules):
-            for training in self.modes:
+        with follower.running():
+            for number, training in enumerate(self.modes):
+                follower.is_counting = number == 0
                 results.append(self.run_with(training))
-                follower.is_counting = False
         return results
 
     def run_with(self, training: frozenset[str]) -> Any:
         """Change the mode of the named modules to train mode, the others to eval mode, and return the output."""
         for name, module in self.modules:
-            module.training = name in training
+            vars(module)["training"] = name in training
         return run(self.twin, self.example)
 
     def enter(self, follower: Follower, origins: Mapping[Axis, IntArray] | None = None) -> None:

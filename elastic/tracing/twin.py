@@ -19,6 +19,7 @@ from elastic.errors import ElasticError, TraceError
 
 RECOMPUTE = ("WeightNorm", "SpectralNorm")  # torch.nn.utils' hooks, without which a weight isn't there
 
+Modules = Sequence[tuple[str, nn.Module]]  # of a network, with their paths, each once
 Example = Tensor | Sequence[Any] | Mapping[str, Any]
 
 FAILURES = (ElasticError, RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError, AttributeError)
@@ -49,6 +50,18 @@ def random_twin(model: nn.Module, seed: int = 0) -> nn.Module:
         if name.endswith("running_var"):
             buffer.uniform_(0.5, 1.5, generator=generator)
     return twin
+
+
+def held(modules: Modules) -> Iterator[tuple[str, Tensor, bool]]:
+    """Yield the tensors that a state dict holds, by name, and whether each is a parameter."""
+    for path, module in modules:
+        prefix = f"{path}." if path else ""
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                yield prefix + name, parameter, True
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                yield prefix + name, buffer, False
 
 
 def place(example: Example, device: str) -> Example:

@@ -34,7 +34,7 @@ def is_elementwise(func: object, name: str) -> bool:
 
 def elementwise(call: Call) -> Followed:
     """Unite what meets."""
-    out = next(tensors_in([call.out]))
+    out = tensors_in([call.out])[0]
     axes = _meet(call, call.tensors(), out)
     if call.name == "copy":
         return Followed(axes, call.of(call.args[1]).vanishes)
