@@ -115,15 +115,17 @@ class Plan:
     def groups(self) -> tuple[Group, ...]:
         """Units by the set of axes that they live on, in the order of the state dict."""
         keys = np.random.default_rng(0).integers(1 << 63, size=len(self.axes), dtype=np.uint64)
-        homes = np.zeros(self.units, np.uint64)  # the sum of 63 random bits for each axis names a set of axes
+        homes = np.zeros(self.units + 1, np.uint64)  # the sum of 63 random bits for each axis names a set of axes
         for key, labels in zip(keys, self.axes.values(), strict=True):
-            homes[np.unique(labels[labels != NEVER])] += key
-        _, first, members = np.unique(homes, return_index=True, return_inverse=True)
+            homes[labels] += key  # once for each unit, however often it is there; NEVER is the last
+        _, first, members = np.unique(homes[:-1], return_index=True, return_inverse=True)
         order = np.argsort(members, kind="stable")
         units = np.split(order, np.cumsum(np.bincount(members, minlength=len(first)))[:-1])
         axes: list[list[Axis]] = [[] for _ in first]
         for home, labels in self.axes.items():
-            for number in np.unique(members[labels[labels != NEVER]]):
+            here = np.zeros(len(first), np.bool_)
+            here[members[labels[labels != NEVER]]] = True
+            for number in np.flatnonzero(here).tolist():
                 axes[number].append(home)
         return tuple(self._group(axes[number], units[number]) for number in np.argsort(first))
 

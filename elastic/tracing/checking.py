@@ -103,6 +103,7 @@ class _Checker(Follower):  # type: ignore[no-untyped-call]
         self.script = script
         self.units = units
         self.done = 0  # steps of the script
+        self.sizes: dict[int, int] = {}  # after the cut, by what is on an axis
         self.conflicts: list[Conflict] = []
         self.failed_in: str | None = None
 
@@ -149,7 +150,12 @@ class _Checker(Follower):  # type: ignore[no-untyped-call]
 
     def expected(self, axes: Mapping[int, IntArray], dim: int, size: int) -> int:
         """Return the size of an axis after the cut."""
-        return int(np.count_nonzero(self.stays[self.units[axes[dim]]])) if dim in axes else size
+        if dim not in axes:
+            return size
+        key = id(axes[dim])  # tensors share cells, and the script keeps them
+        if key not in self.sizes:
+            self.sizes[key] = int(np.count_nonzero(self.stays[self.units[axes[dim]]]))
+        return self.sizes[key]
 
     def fail_outside(self, reason: Exception) -> None:
         """Blame what goes into the module in which code failed that is no operation."""

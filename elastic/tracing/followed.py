@@ -5,16 +5,16 @@ everything, and an axis without one keeps its size. The size of an image's label
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from elastic.plan import IntArray
 
 Choice = tuple[object, ...]  # where a choice was made, so that it can be taken back
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Followed:
-    """Cells along the axes of a tensor.
+    """Cells along the axes of a tensor. Never changed: there is one for each tensor of each run, and freezing costs.
 
     `vanishes` says that its elements are zero wherever a unit's parameters are, which is what sums over units need.
     `choices` are those that its cells went through since a weight made them; `layers` the steps that made it; `weight`
@@ -31,7 +31,7 @@ class Followed:
 
     def with_axes(self, axes: Mapping[int, IntArray]) -> "Followed":
         """Return the same with other axes."""
-        return replace(self, axes=axes)
+        return Followed(axes, self.vanishes, self.choices, self.layers, self.weight, self.elements, self.why)
 
 
 NOTHING = Followed()

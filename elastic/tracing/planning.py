@@ -27,7 +27,7 @@ def make_plan(labels: Labels, specs: Mapping[str, TensorSpec], aliases: Mapping[
     """Return the plan of labels; axes that have no unit are left out."""
     order = {name: number for number, name in enumerate(specs)}
     homes = sorted((home for home in labels.axes if home[0] in order), key=lambda home: (order[home[0]], home[1]))
-    numbers = _numbers([labels.axes[home] for home in homes])
+    numbers = _Numbers([labels.axes[home] for home in homes])
     axes: dict[Axis, IntArray] = {}
     frozen = []
     for home in homes:
@@ -72,20 +72,13 @@ def _repeats(labels: IntArray) -> int:
 
 
 class _Numbers:
-    """A table from the labels of a source to units."""
+    """A table from the labels of a source to units: NEVER for those that are on no axis of the state."""
 
-    def __init__(self, labels: IntArray) -> None:
-        self.table = labels
+    def __init__(self, axes: list[IntArray]) -> None:
+        every = np.concatenate([np.empty(0, np.int64), *axes])
+        labels, first = np.unique(every[every != NEVER], return_index=True)
+        self.table = np.full(int(labels[-1]) + 3 if len(labels) else 1, NEVER, np.int64)  # by label + 1
+        self.table[labels[np.argsort(first)] + 1] = np.arange(len(labels))
 
     def __call__(self, labels: IntArray) -> IntArray:
-        known = (labels >= 0) & (labels < len(self.table))
-        return np.where(known, self.table[np.where(known, labels, 0)] if len(self.table) else NEVER, NEVER)
-
-
-def _numbers(axes: list[IntArray]) -> _Numbers:
-    every = np.concatenate([np.empty(0, np.int64), *axes])
-    every = every[every != NEVER]
-    labels, first = np.unique(every, return_index=True)
-    table = np.full(int(labels[-1]) + 1 if len(labels) else 0, NEVER, np.int64)
-    table[labels[np.argsort(first)]] = np.arange(len(labels))
-    return _Numbers(table)
+        return np.take(self.table, labels + 1, mode="clip")

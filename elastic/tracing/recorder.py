@@ -5,7 +5,6 @@ cells, the layers of the forward pass, and what they cost.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -69,12 +68,12 @@ class Recorder(Follower):  # type: ignore[no-untyped-call]
         axes = tuple(self.followed(out).axes for out in outs)
         place = place_of_call() if call.name in SIZED else None
         sizes = sizes_of(call, shapes, axes) if place and any(axes) else {}
-        choices = frozenset(call.made).union(*(self.followed(t).choices for t in call.tensors()))
+        choices = frozenset(call.made).union(*(each.choices for each in self._inputs(call)))
         self.steps.append(Step(call.name, self.modules[-1], shapes, axes, constants_of(call), place, sizes, choices))
 
     def inherited(self, call: Call, found: list[Followed]) -> list[Followed]:
         """Return what follows the outputs, with the choices, layers and reasons that they have from the inputs."""
-        inputs = [self.followed(t) for t in call.tensors()]
+        inputs = self._inputs(call)
         is_product = call.name in PRODUCTS and any(each.weight for each in inputs)
         made = frozenset(call.made)
         choices = made if is_product else made.union(*(each.choices for each in inputs))
@@ -83,7 +82,10 @@ class Recorder(Follower):  # type: ignore[no-untyped-call]
             layers = (self._record(layer),)
         why = "" if is_product else next((each.why for each in inputs if each.why), "")
         elements = max((each.elements for each in inputs), default=0)
-        return [replace(f, choices=choices, layers=layers, elements=elements, why=why) for f in found]
+        return [Followed(f.axes, f.vanishes, choices, layers, f.weight, elements, why) for f in found]
+
+    def _inputs(self, call: Call) -> list[Followed]:
+        return [self.followed(tensor) for tensor in call.tensors()]
 
     def enter_recurrent(self, path: str, module: nn.RNNBase, x: Tensor) -> None:
         """Keep what a recurrent layer costs, which is not followed."""

@@ -21,7 +21,7 @@ SIZED = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Step:
     """One operation of a run: where it was, and the shapes and cells of what it made."""
 
@@ -52,11 +52,16 @@ class Decisions:
 
 def constants_of(call: Call) -> tuple[float, ...]:
     """Return the numbers that an operation computes with, which may not follow a width: scales, exponents, eps."""
-    values = (*call.args, *call.kwargs.values())
-    plain = (float,) if call.name in RULES and call.name not in ("mul", "div", "add", "sub") else (int, float)
-    found = [float(v) for v in values if isinstance(v, plain) and not isinstance(v, bool)]
-    if any(tensor.is_meta for tensor in call.tensors()):  # where activations have no values, numbers are the code's own
-        found += [v.item() for v in values if isinstance(v, Tensor) and v.dim() == 0 and not v.is_meta]
+    counts_integers = call.name not in RULES or call.name in ("mul", "div", "add", "sub")
+    found, single = [], []
+    for value in (*call.args, *call.kwargs.values()) if call.kwargs else call.args:
+        kind = type(value)
+        if kind is float or (counts_integers and kind is int):
+            found.append(float(value))
+        elif isinstance(value, Tensor) and not value.is_meta and value.dim() == 0:
+            single.append(value)
+    if single and any(tensor.is_meta for tensor in call.tensors()):  # where activations have values, these are such
+        found += [value.item() for value in single]
     return tuple(found)
 
 

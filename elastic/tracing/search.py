@@ -6,7 +6,7 @@ its weights do, which takes milliseconds. Then the whole network is run, cut and
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from elastic.tracing.planning import make_plan
 from elastic.tracing.recorder import Recorder
 from elastic.tracing.removals import uneven_removals
 from elastic.tracing.rules.slicing import APART
-from elastic.tracing.script import Decisions
+from elastic.tracing.script import Decisions, Step
 from elastic.tracing.subject import Subject
 from elastic.tracing.twin import FAILURES, outputs
 
@@ -183,12 +183,11 @@ class Search:
         again = conflict.at in self.failed_at  # a part of what meets there was frozen, and that did not help
         every = [conflict.units, conflict.every] if again else [conflict.units]
         self.failed_at.add(conflict.at)
-        if conflict.step is not None and (place := follower.steps[conflict.step].place) is not None:
-            for step in follower.steps:
-                if step.place == place and conflict.is_around:
-                    every.append(units_around(follower, self.plan, self.units.__getitem__, above(step.module)))
-                elif step.place == place:
-                    every += [self.units[cells] for cells in step.axes[0].values()] if step.axes else []
+        for step in self._alike(conflict.step, follower.steps) if conflict.step is not None else ():
+            if conflict.is_around:
+                every.append(units_around(follower, self.plan, self.units.__getitem__, above(step.module)))
+            else:
+                every += [self.units[cells] for cells in step.axes[0].values()] if step.axes else []
         units = np.unique(np.concatenate(every))
         units = units[units != NEVER]
         # What left is as much to blame as what stayed: a group goes as a whole.
@@ -197,6 +196,23 @@ class Search:
         for home, found in self.plan.axes.items():
             if (hit := np.isin(found, units[units != NEVER])).any():
                 self.dead.append((home, np.flatnonzero(hit), conflict.reason))
+
+    def _alike(self, number: int, steps: Sequence[Step]) -> list[Step]:
+        """Return the steps of the same line of code, or those that modules of the same class do at the same point."""
+        failed = steps[number]
+        if failed.place is not None:
+            return [step for step in steps if step.place == failed.place]
+        of_module: dict[str, list[Step]] = {}
+        for step in steps:
+            of_module.setdefault(step.module, []).append(step)
+        point, kinds = of_module[failed.module].index(failed), dict(self.subject.modules)
+        return [
+            done[point]
+            for module, done in of_module.items()
+            if type(kinds[module]) is type(kinds[failed.module])
+            and len(done) > point
+            and (done[point].name, done[point].shapes) == (failed.name, failed.shapes)
+        ]
 
 
 def follow(subject: Subject, decisions: Decisions) -> Recorder:
