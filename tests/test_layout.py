@@ -50,6 +50,8 @@ FORBIDDEN = {
         SCORES,
         *(a for a in ABOVE if a != "elastic.tracing"),
     ),
+    "elastic.tracing.following": ("torch_pruning", "elastic.tracing.library", "elastic.tracing.tracer"),
+    "elastic.tracing.library": ("elastic.tracing.following", "elastic.tracing.tracer"),
     "elastic.models": ("elastic.plan", FILES, MODULES, SCORES, *ABOVE),
     "elastic.data": ("elastic.plan", FILES, MODULES, SCORES, *ABOVE),
 }
@@ -116,7 +118,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=SHOWN)
 def test_only_tracing_knows_the_graph_library(path: Path) -> None:
-    if not within(name_of(path), "elastic.tracing.graph_library"):
+    if not within(name_of(path), "elastic.tracing.library.graph"):
         assert not any(within(name, "torch_pruning") for name in imports_of(path))
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from elastic.errors import NothingToPrune, UnknownName
 from elastic.plan import NEVER, IntArray, Plan
-from elastic.tracing.labelling import labels_by_following
+from elastic.tracing.following.labelling import labels_by_following
 from elastic.tracing.labels import Labels
 from elastic.tracing.planning import make_plan, specs_of
 from elastic.tracing.probing import wrong_groups
@@ -30,7 +30,7 @@ DEFAULT = "elastic"
 
 
 def _labels_from_graph_library(twin: nn.Module, example: Example, real: Callable[[], nn.Module]) -> Labels:
-    from elastic.tracing.graph_library import labels_from_graph_library  # the library takes a second to import
+    from elastic.tracing.library.graph import labels_from_graph_library  # the library takes a second to import
 
     return labels_from_graph_library(twin, example)
 

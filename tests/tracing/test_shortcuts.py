@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from elastic.tracing import shortcuts
-from elastic.tracing.call import Call
-from elastic.tracing.shortcuts import SHORTCUTS
+from elastic.tracing.following import shortcuts
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.shortcuts import SHORTCUTS
 
 aten = torch.ops.aten
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from elastic.plan import IntArray
-from elastic.tracing.call import Call, tensors_in
-from elastic.tracing.followed import Followed
-from elastic.tracing.rules.registry import rule, shape
+from elastic.tracing.following.call import Call, tensors_in
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.registry import rule, shape
 
 # Operations that torch doesn't tag as element-wise, or whose in-place form it doesn't.
 ALSO = frozenset({

@@ -9,8 +9,8 @@ parts of it might be what leaves. An operation without a rule freezes all that i
 from collections.abc import Callable
 from typing import Any
 
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Followed
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Followed
 
 Result = Followed | list[Followed] | None
 Rule = Callable[[Call], Result]

@@ -3,9 +3,9 @@
 What is filled with one number takes on whatever it meets, as far as its size follows; what counts positions is fixed.
 """
 
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Followed
-from elastic.tracing.rules.registry import rule, shape
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.registry import rule, shape
 
 EVEN = (
     "zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty",

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from elastic.plan import IntArray
-from elastic.tracing.followed import NOTHING, Choice, Followed
+from elastic.tracing.following.followed import NOTHING, Choice, Followed
 from elastic.tracing.partition import Partition
 
 

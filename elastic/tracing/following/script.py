@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from elastic.plan import IntArray
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Choice
-from elastic.tracing.places import Place
-from elastic.tracing.rules import RULES
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Choice
+from elastic.tracing.following.places import Place
+from elastic.tracing.following.rules import RULES
 
 SizeKey = tuple[str | int, int]  # number of an output and of its axis; or "end" of a slice, and which
 

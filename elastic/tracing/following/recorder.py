@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from elastic.plan import IntArray, Layer
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Choice, Followed
-from elastic.tracing.follower import Follower
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Choice, Followed
+from elastic.tracing.following.follower import Follower
+from elastic.tracing.following.places import lines, place_of_call
+from elastic.tracing.following.recording import counted, layer_of
+from elastic.tracing.following.script import SIZED, Decisions, Step, constants_of, sizes_of
+from elastic.tracing.following.wholes import costs_of
 from elastic.tracing.labels import Counted
-from elastic.tracing.places import lines, place_of_call
-from elastic.tracing.recording import counted, layer_of
-from elastic.tracing.script import SIZED, Decisions, Step, constants_of, sizes_of
 from elastic.tracing.twin import Modules
-from elastic.tracing.wholes import costs_of
 
 # Operations that make new channels: what was chosen upstream counts until a weight does.
 PRODUCTS = frozenset(["convolution", "_convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "embedding", "matmul"])

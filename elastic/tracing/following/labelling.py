@@ -11,9 +11,9 @@ from collections.abc import Callable
 from torch import nn
 
 from elastic.errors import TraceError
+from elastic.tracing.following.search import Search
+from elastic.tracing.following.subject import Subject
 from elastic.tracing.labels import Labels
-from elastic.tracing.search import Search
-from elastic.tracing.subject import Subject
 from elastic.tracing.twin import Example, place
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from elastic.plan import IntArray
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Followed
-from elastic.tracing.rules.registry import rule, same, shape
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.registry import rule, same, shape
 
 same("clone", "detach", "alias", "lift_fresh", "contiguous", "_to_copy", "to", "positive", "resolve_conj", "dropout")
 same("view_as_real_copy", "squeeze_copy", "_conj", "_neg_view", "lift")

@@ -20,11 +20,11 @@ from torch import nn
 
 from elastic.errors import TraceError
 from elastic.plan import NEVER, Axis, IntArray
-from elastic.tracing.cells import Cells, Side
 from elastic.tracing.labels import Labels
 from elastic.tracing.layers import axes_of_side, coupled_channels, why_frozen
-from elastic.tracing.operations import count_operations
-from elastic.tracing.sealing import sealed
+from elastic.tracing.library.cells import Cells, Side
+from elastic.tracing.library.operations import count_operations
+from elastic.tracing.library.sealing import sealed
 from elastic.tracing.twin import Example, outputs, place, run
 
 # Element-wise in the channels, or a reduction over space; everything else freezes what it touches.

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from elastic.tracing.followed import Followed
+from elastic.tracing.following.followed import Followed
 from elastic.tracing.labels import Counted
 
 Put = Callable[[Tensor, Followed], None]

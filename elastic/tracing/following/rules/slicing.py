@@ -8,9 +8,9 @@ be put right, is found by trying.
 import numpy as np
 
 from elastic.plan import IntArray
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Followed
-from elastic.tracing.rules.registry import rule, shape
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.registry import rule, shape
 
 ALIKE, APART = "alike", "apart"
 

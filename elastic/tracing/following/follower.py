@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from elastic.plan import NEVER, Axis, IntArray
-from elastic.tracing import shortcuts
-from elastic.tracing.call import Call, tensors_in
-from elastic.tracing.followed import NOTHING, Choice, Followed
+from elastic.tracing.following import shortcuts
+from elastic.tracing.following.call import Call, tensors_in
+from elastic.tracing.following.followed import NOTHING, Choice, Followed
+from elastic.tracing.following.places import place_of_call
+from elastic.tracing.following.rules import RULES, elementwise, is_elementwise
+from elastic.tracing.following.script import Decisions
+from elastic.tracing.following.wholes import RmsAsLayerNorm, sealed
 from elastic.tracing.layers import Conv, why_frozen
 from elastic.tracing.partition import Clash, Partition
-from elastic.tracing.places import place_of_call
-from elastic.tracing.rules import RULES, elementwise, is_elementwise
-from elastic.tracing.script import Decisions
 from elastic.tracing.twin import Modules, held
-from elastic.tracing.wholes import RmsAsLayerNorm, sealed
 
 
 class Stopped(BaseException):
@@ -62,7 +62,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.entered: dict[str, tuple[Any, Any]] = {}  # arguments of each module's first call
         self.is_counting = True  # costs and layers are those of the first of several runs
 
-    # What rules need: `elastic.tracing.call.Book`.
+    # What rules need: `elastic.tracing.following.call.Book`.
 
     def followed(self, tensor: Tensor) -> Followed:
         """Return what follows a tensor; those of the state get cells when they are first seen."""

@@ -4,9 +4,9 @@ import numpy as np
 from torch import nn
 
 from elastic.plan import NEVER, IntArray, Layer
+from elastic.tracing.following.recorder import Recorder
 from elastic.tracing.labels import Counted, Labels
 from elastic.tracing.layers import axes_of_side
-from elastic.tracing.recorder import Recorder
 
 
 def resolved(follower: Recorder) -> tuple[IntArray, dict[int, str]]:

@@ -3,9 +3,9 @@
 import math
 
 from elastic.plan import IntArray
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Followed
-from elastic.tracing.rules.registry import rule, shape
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.registry import rule, shape
 
 
 @rule(

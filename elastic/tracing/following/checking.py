@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from elastic.fitting import fit
 from elastic.plan import NEVER, Axis, BoolArray, IntArray, LevelArray, Plan
-from elastic.tracing.call import Call, tensors_in
-from elastic.tracing.followed import Choice
-from elastic.tracing.follower import Follower, Stopped
-from elastic.tracing.recorder import where
-from elastic.tracing.script import SIZED, Decisions, Step, constants_of
-from elastic.tracing.subject import Subject, shrink
+from elastic.tracing.following.call import Call, tensors_in
+from elastic.tracing.following.followed import Choice
+from elastic.tracing.following.follower import Follower, Stopped
+from elastic.tracing.following.recorder import where
+from elastic.tracing.following.script import SIZED, Decisions, Step, constants_of
+from elastic.tracing.following.subject import Subject, shrink
 from elastic.tracing.twin import FAILURES, Modules, in_words
 
 NEAR = 8  # operations that a line of code might do before the one that fails

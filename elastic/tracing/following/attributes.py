@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from elastic.plan import IntArray
-from elastic.tracing.followed import Choice
-from elastic.tracing.places import Place
-from elastic.tracing.script import SizeKey, Step
+from elastic.tracing.following.followed import Choice
+from elastic.tracing.following.places import Place
+from elastic.tracing.following.script import SizeKey, Step
 
 Attribute = tuple[str, str]  # a module's path, and the name of a number that it keeps; `splits.0` is within a list
 Named = tuple[int, str]  # how many modules up from the one that runs a line, and the name

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elastic.tracing.call import Call
+from elastic.tracing.following.call import Call
 
 Shortcut = Callable[..., Any]  # of an operation's arguments; NotImplemented where the case isn't plain
 

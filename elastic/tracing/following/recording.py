@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
 from elastic.plan import IntArray, Layer
-from elastic.tracing.call import Call, tensors_in
-from elastic.tracing.followed import Followed
+from elastic.tracing.following.call import Call, tensors_in
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.registry import shape
 from elastic.tracing.labels import Counted
-from elastic.tracing.rules.registry import shape
 
 ACTIVATIONS = (
     "relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "selu",

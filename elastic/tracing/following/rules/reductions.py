@@ -1,10 +1,10 @@
 """Pools, sums, means, softmax: axes of space and batch may go, an axis of channels only where nothing would change."""
 
-from elastic.tracing.call import Call
-from elastic.tracing.followed import Followed
-from elastic.tracing.rules.elementwise import elementwise
-from elastic.tracing.rules.norms import reduced
-from elastic.tracing.rules.registry import rule
+from elastic.tracing.following.call import Call
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.rules.elementwise import elementwise
+from elastic.tracing.following.rules.norms import reduced
+from elastic.tracing.following.rules.registry import rule
 
 POOLS = (
     "max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d",

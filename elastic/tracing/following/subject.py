@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from elastic.plan import Axis, BoolArray, IntArray, TensorSpec
-from elastic.tracing.followed import Followed
-from elastic.tracing.follower import Follower
+from elastic.tracing.following.followed import Followed
+from elastic.tracing.following.follower import Follower
 from elastic.tracing.planning import specs_of
 from elastic.tracing.twin import Arguments, borrowed, run
 

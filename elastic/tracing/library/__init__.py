@@ -1,0 +1,1 @@
+"""The other source of labels: torch-pruning's graph, read from outside."""

@@ -1,9 +1,0 @@
-"""What each operation does to cells, by family; `RULES` has them all."""
-
-from elastic.tracing.rules import constants, joining, norms, products, reductions, reshaping, slicing
-from elastic.tracing.rules.elementwise import elementwise, is_elementwise
-from elastic.tracing.rules.registry import RULES, Rule, rule
-
-FAMILIES = (constants, joining, norms, products, reductions, reshaping, slicing)
-
-__all__ = ["FAMILIES", "RULES", "Rule", "elementwise", "is_elementwise", "rule"]
