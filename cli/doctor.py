@@ -37,12 +37,16 @@ def doctor(
     from elastic.costs import CostModel
     from elastic.diagnosing import obstacles, ties
     from elastic.drawing import draw
+    from elastic.errors import NothingToPrune
     from elastic.tracing import trace
 
     if picture is not None:
         check_output(picture, overwrite, ".svg")
     opened = open_model(model, None, num_classes=num_classes, size=input_size)
-    plan = trace(opened.model, opened.example, freeze=freeze or [], engine=engine)
+    try:
+        plan = trace(opened.model, opened.example, freeze=freeze or [], engine=engine)
+    except NothingToPrune as refusal:  # what holds it is what a doctor is asked for
+        plan = refusal.plan
     if picture is not None:
         draw(plan, picture, title=model, overwrite=overwrite)
     dense, least = CostModel(plan).dense, least_cost(plan)
@@ -66,7 +70,8 @@ def doctor(
         say(f"{model}: {plan.units:,} units in {len(groups)} groups")
         costs = (("dense", dense), ("least", least))
         table(["", "params", "MACs", "size"], [[n, count(c.params), count(c.macs), size(c.bytes)] for n, c in costs])
-        _render_groups(groups, dense.params, every)
+        if groups:
+            _render_groups(groups, dense.params, every)
         if attributes:
             say(f"\nnumbers that modules keep of these widths, which a cut sets: {_some(attributes, every, most=4)}")
         _render_frozen(held, every)

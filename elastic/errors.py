@@ -4,6 +4,8 @@ Each is also the built-in that it refines, so that callers who know only the bui
 what was asked, what is true, and what to do.
 """
 
+from typing import Any
+
 
 class ElasticError(Exception):
     """What every refusal of this toolkit is; the command line prints it as one line."""
@@ -30,7 +32,11 @@ class TargetError(ElasticError, ValueError):
 
 
 class NothingToPrune(ElasticError, RuntimeError):
-    """A plan in which not a single unit can leave."""
+    """A plan in which not a single unit can leave; `plan` says what holds each axis."""
+
+    def __init__(self, message: str, plan: Any = None) -> None:
+        super().__init__(message)
+        self.plan = plan
 
 
 class TraceError(ElasticError, RuntimeError):

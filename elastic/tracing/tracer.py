@@ -93,7 +93,8 @@ def _trace(model: nn.Module, example: Example, freeze: Sequence[str], engine: st
     if not plan.units:
         reasons = sorted({f"{f.tensor}: {f.reason}" for f in plan.frozen})
         raise NothingToPrune(
-            f"nothing in {type(model).__name__} can be pruned: {'; '.join(reasons[:3]) or 'no layer has channels'}"
+            f"nothing in {type(model).__name__} can be pruned: {'; '.join(reasons[:3]) or 'no layer has channels'}",
+            plan,
         )
     return plan
 

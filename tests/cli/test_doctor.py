@@ -70,6 +70,15 @@ def test_a_frozen_pattern_is_an_obstacle_that_can_be_left_out(elastic):
     assert "leave out --freeze 'layer1.*'" in done.out
 
 
+def test_a_network_of_which_nothing_can_leave_is_told_what_holds_it(elastic):
+    done = elastic(f"doctor {NETWORK} --freeze * --json")
+    assert (done.code, done.json["units"], done.json["groups"]) == (0, 0, [])
+    assert done.json["least"] == done.json["dense"]
+    done = elastic(f"doctor {NETWORK} --freeze * --picture net.svg")
+    assert "0 units in 0 groups" in done.out
+    assert "leave out --freeze '*'" in done.out
+
+
 def test_all_lists_every_frozen_axis(elastic):
     assert "every frozen axis" in elastic(f"doctor {NETWORK} --all").out
     assert "every frozen axis" not in elastic(f"doctor {NETWORK}").out
