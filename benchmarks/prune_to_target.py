@@ -3,7 +3,7 @@
     python benchmarks/prune_to_target.py [--repeats 5] [resnet50 densenet121 ...]
 
 Ours: from the model to a cut model at the target: trace (with its trial), score, allocate, cut, fit. Theirs: its
-MagnitudePruner with global ranking, recounting MACs after each iterative step (its ratio is of channels, not of MACs)
+MagnitudePruner with global pruning, recounting MACs after each iterative step (its ratio is of channels, not of MACs)
 until the target is passed. It gets the fewest steps of 25, 50, 100, ... with which it lands within 0.5 % of the dense
 MACs; that search is not timed. Both in one process, in turn, on random weights, one thread; medians over the repeats.
 """

@@ -1,5 +1,6 @@
 """Options that several verbs share, so that one thing is called the same everywhere."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,4 +37,44 @@ OwnModel = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of random choices.")]
 Engine = Annotated[str, typer.Option(help="What traces: elastic, or torch-pruning, which reads that library's graph.")]
+Normalisation = Annotated[
+    str,
+    typer.Option(help="What scores of a layer are relative to: none, its mean, its max, or gaussian (z-scores)."),
+]
+Scope = Annotated[
+    str,
+    typer.Option(help="Who competes: global (all), uniform (all layers lose one share), isomorphic (like with like)."),
+]
+Per = Annotated[
+    str | None,
+    typer.Option(help="Rank by score lost per macs (multiply-accumulates), params, or size (bytes) that a unit saves."),
+]
+Share = Annotated[
+    list[str] | None,
+    typer.Option(help="PATTERN=SHARE removed of layers by name, 0 to below 1; others compete globally; repeatable."),
+]
 Freeze = Annotated[list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")]
+
+
+def shares(given: Sequence[str], scope: str) -> dict[str, float]:
+    """Return the shares that are given as PATTERN=SHARE, by pattern.
+
+    Raises BadParameter if one can't be read, or if another scope than that of the rest, global, is given too.
+    """
+    if given and scope != "global":
+        raise typer.BadParameter(f"--share and --scope {scope} were given both; the rest competes globally")
+    found: dict[str, float] = {}
+    for text in given:
+        pattern, _, share = text.rpartition("=")
+        try:
+            number = float(share)
+        except ValueError:
+            pattern = ""
+        if not pattern:
+            raise typer.BadParameter(f"can't read --share {text!r}; write PATTERN=SHARE, as in 'layer1.*=0.3'")
+        if not 0 <= number < 1:
+            raise typer.BadParameter(f"--share {text!r}: give the part to remove, from 0 to below 1")
+        if pattern in found:
+            raise typer.BadParameter(f"--share gives {pattern!r} twice; say it once")
+        found[pattern] = number
+    return found

@@ -26,9 +26,10 @@ def prune(
     untrained: Annotated[bool, typer.Option("--untrained", help="Prune a network with random weights.")] = False,
     data: options.Data = None,
     criterion: Annotated[str, typer.Option(help="What ranks units: magnitude, magnitude-l1, random.")] = "magnitude",
-    ranking: Annotated[
-        str, typer.Option(help="global (all layers compete) or uniform (all lose the same share).")
-    ] = "global",
+    normalisation: options.Normalisation = "mean",
+    scope: options.Scope = "global",
+    per: options.Per = None,
+    share: options.Share = None,
     keep_at_least: Annotated[
         float,
         typer.Option(callback=_more_than_nothing, help="Channels that every layer keeps; below 1, a share of it."),
@@ -60,6 +61,7 @@ def prune(
 
     check_output(output, overwrite)
     targets = [parse_target(text) for text in target]
+    shares = options.shares(share or [], scope)
     if (weights is None) is not untrained:
         given = "no weights were given" if weights is None else "--weights and --untrained were given both"
         raise UnknownName(f"{given}; pass --weights FILE, or --untrained to prune a network of random weights")
@@ -68,7 +70,8 @@ def prune(
     opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
     images = None if data is None else open_data(data, opened.preprocessing, download)
     pruned = pruning.prune(
-        opened.model, opened.example, target=targets, criterion=criterion, ranking=ranking,  # type: ignore[arg-type]
+        opened.model, opened.example, target=targets, criterion=criterion,
+        normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
         keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], engine=engine, seed=seed,
     )  # fmt: skip
     plan = pruned.plan

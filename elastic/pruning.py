@@ -1,6 +1,6 @@
 """Prune: trace, score, allocate and cut in one verb, for when the defaults will do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from elastic.allocation import Ranking, allocate, smallest_first
+from elastic.allocation import Normalisation, Scope, allocate, smallest_first
 from elastic.checkpoint import level_names, save
 from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
 from elastic.fitting import fitted
 from elastic.importance import Criterion, Scores, score
 from elastic.plan import LevelArray, Plan
-from elastic.targets import Target, parse_target
+from elastic.targets import Quantity, Target, parse_target
 from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
 
@@ -66,7 +66,9 @@ def prune(
     *,
     target: str | Target | Sequence[str | Target],
     criterion: str | Criterion = "magnitude",
-    ranking: Ranking = "global",
+    normalisation: Normalisation = "mean",
+    scope: Scope | Mapping[str, float] = "global",
+    per: Quantity | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
     freeze: Sequence[str] = (),
@@ -75,8 +77,8 @@ def prune(
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
-    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list. `freeze` and
-    `engine` are as in `trace`.
+    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list.
+    `normalisation`, `scope`, `per` and the bounds are as in `allocate`, `freeze` and `engine` as in `trace`.
 
     Raises what `trace`, `score` and `allocate` raise.
     """
@@ -84,15 +86,19 @@ def prune(
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
     plan = trace(model, example, freeze=freeze, engine=engine)
     scores = score(model, plan, criterion, seed=seed)
-    options: Any = {"ranking": ranking, "keep_at_least": keep_at_least, "round_to": round_to}
+    options: Any = {
+        "normalisation": normalisation,
+        "scope": dict(scope) if isinstance(scope, Mapping) else scope,
+        "per": per,
+        "keep_at_least": keep_at_least,
+        "round_to": round_to,
+    }
     targets = smallest_first(plan, scores, targets, **options)
     levels = allocate(plan, scores, target=targets, **options)
     recipe = {
         "criterion": criterion if isinstance(criterion, str) else type(criterion).__name__,
-        "ranking": ranking,
         "targets": [str(t) for t in targets],
-        "keep_at_least": keep_at_least,
-        "round_to": round_to,
+        **options,
         "freeze": list(freeze),
         "engine": engine,
         "seed": seed,

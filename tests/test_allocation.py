@@ -1,5 +1,6 @@
 """Allocation: targets hold, nothing more would have fitted, bounds are kept, levels nest."""
 
+import copy
 import functools
 
 import numpy as np
@@ -60,11 +61,11 @@ def test_no_unit_that_left_would_still_fit(scored, target: str) -> None:
             assert not parse_target(target).holds(costs.cost(more), costs.dense), group.name
 
 
-@pytest.mark.parametrize("ranking", ["global", "uniform"])
-def test_half_of_the_macs_means_half_within_half_a_percent(scored, ranking) -> None:
+@pytest.mark.parametrize("scope", ["global", "uniform"])
+def test_half_of_the_macs_means_half_within_half_a_percent(scored, scope) -> None:
     plan, scores = scored
     costs = CostModel(plan)
-    reached = costs.cost(allocate(plan, scores, target="macs=50%", ranking=ranking) == 0).macs / costs.dense.macs
+    reached = costs.cost(allocate(plan, scores, target="macs=50%", scope=scope) == 0).macs / costs.dense.macs
     assert 0.495 <= reached <= 0.5
 
 
@@ -111,9 +112,9 @@ def test_equal_scores_do_not_overshoot(plan_and_scores) -> None:
     assert 0.49 <= reached <= 0.5
 
 
-def test_uniform_ranking_takes_the_same_share_of_every_group(plan_and_scores) -> None:
+def test_uniform_scope_takes_the_same_share_of_every_group(plan_and_scores) -> None:
     plan, scores = plan_and_scores
-    levels = allocate(plan, scores, target="macs=30%", ranking="uniform")
+    levels = allocate(plan, scores, target="macs=30%", scope="uniform")
     shares = [float((levels[group.units] == 0).mean()) for group in plan.groups]
     assert max(shares) - min(shares) <= 2 / min(len(group.units) for group in plan.groups)
 
@@ -165,9 +166,9 @@ def test_scores_of_another_plan_are_refused(plan_and_scores) -> None:
         allocate(plan, np.ones(3), target="macs=50%")
 
 
-def test_an_unknown_ranking_is_refused(plan_and_scores) -> None:
+def test_an_unknown_scope_is_refused(plan_and_scores) -> None:
     with pytest.raises(UnknownName, match="known: global, uniform"):
-        allocate(*plan_and_scores, target="macs=50%", ranking="glboal")
+        allocate(*plan_and_scores, target="macs=50%", scope="glboal")
 
 
 def test_frozen_layers_keep_their_width() -> None:
@@ -213,8 +214,17 @@ def steps_that_fit(plan, stays, target, bounds):
     return found
 
 
-@given(networks(), st.data())
-def test_a_target_is_kept_and_nothing_more_fits(case, data):
+HOW = st.fixed_dictionaries(
+    {
+        "normalisation": st.sampled_from(["none", "mean", "max", "gaussian"]),
+        "scope": st.sampled_from(["global", "uniform", "isomorphic"]),
+        "per": st.sampled_from([None, *QUANTITIES]),
+    }
+)
+
+
+@given(networks(), HOW, st.data())
+def test_a_target_is_kept_and_nothing_more_fits(case, how, data):
     plan = case[2]
     quantity, share = data.draw(st.sampled_from(QUANTITIES)), data.draw(st.integers(20, 100))
     scores = np.array(
@@ -224,10 +234,42 @@ def test_a_target_is_kept_and_nothing_more_fits(case, data):
     options = {"keep_at_least": bounds.keep_at_least, "round_to": bounds.round_to}
     target, costs = parse_target(f"{quantity}={share}%"), CostModel(plan)
     assume(target.holds(least_cost(plan, **options), costs.dense))
-    ranking = data.draw(st.sampled_from(["global", "uniform"]))
-    stays = allocate(plan, scores, target=target, ranking=ranking, **options) == 0
+    stays = allocate(plan, scores, target=target, **how, **options) == 0
     assert target.holds(costs.cost(stays), costs.dense)
     assert steps_that_fit(plan, stays, target, bounds) == []
+    assert counts(plan, stays) == [bounds.kept(g, n) for g, n in zip(plan.groups, counts(plan, stays), strict=True)]
+
+
+@given(networks(), HOW, st.integers(0, 2**32 - 1))
+def test_levels_nest_hold_and_are_the_same_again(case, how, seed):
+    plan, costs = case[2], CostModel(case[2])
+    scores, targets = some_scores(plan, seed), [parse_target("macs=80%"), parse_target("params=60%")]
+    assume(all(target.holds(least_cost(plan), costs.dense) for target in targets))
+    levels, ordered = allocate(plan, scores, target=targets, **how), smallest_first(plan, scores, targets, **how)
+    assert all(t.holds(costs.cost(levels <= number), costs.dense) for number, t in enumerate(ordered))
+    assert np.array_equal(levels, allocate(plan, scores, target=targets, **how))
+
+
+@pytest.mark.parametrize("scope", ["global", "uniform", "isomorphic"])
+@pytest.mark.parametrize("per", [None, "macs", "params", "size"])
+@pytest.mark.parametrize("share", [13, 40, 61, 87, 99])
+def test_equal_scores_never_overshoot(plan_and_scores, scope, per, share):
+    plan, target = plan_and_scores[0], parse_target(f"macs={share}%")
+    stays = allocate(plan, np.ones(plan.units), target=target, scope=scope, per=per) == 0
+    assert target.holds(CostModel(plan).cost(stays), CostModel(plan).dense)
+    assert steps_that_fit(plan, stays, target, Bounds()) == []
+
+
+@given(networks(), HOW)
+def test_parameters_that_are_not_trained_are_cut_like_others(case, how):
+    model, example, plan = case
+    model = copy.deepcopy(model).requires_grad_(False)
+    still = trace(model, example)
+    target = parse_target("params=70%")
+    assume(target.holds(least_cost(plan), CostModel(plan).dense))
+    one, other = (allocate(p, score(model, p), target=target, **how) for p in (plan, still))
+    assert np.array_equal(one, other)
+    assert other.any()
 
 
 LIMITS = st.lists(st.tuples(st.sampled_from(QUANTITIES), st.integers(40, 100)), min_size=2, max_size=4)
@@ -276,7 +318,7 @@ def test_uniform_takes_the_same_share_of_every_group():
     plan = plan_of("projected_residual")  # groups of 8 and of 12
     scores = some_scores(plan) * np.where(plan.group_of_unit == 0, 1000, 1)
     stays = np.ones(plan.units, bool)
-    stays[rank(plan, scores, "uniform")[:10]] = False
+    stays[rank(plan, scores, scope="uniform")[:10]] = False
     assert counts(plan, stays) == [4, 6]
 
 
@@ -286,7 +328,7 @@ def test_global_compares_scores_relative_to_the_mean_of_the_group():
     scores = some_scores(plan)
     for group in plan.groups:
         scores[group.units] /= scores[group.units].mean()
-    assert np.array_equal(rank(plan, scores, "global"), rank(plan, scores * scale, "global"))
+    assert np.array_equal(rank(plan, scores), rank(plan, scores * scale))
 
 
 @pytest.mark.parametrize(("least", "kept"), [(1, 1), (3, 3), (0.25, 2), (0.5, 4), (0.51, 5), (100, 8)])

@@ -98,7 +98,7 @@ def test_a_criterion_of_one_s_own_decides(model):
     def last_stay(model, plan):
         return np.arange(plan.units, dtype=np.float64)
 
-    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion=last_stay, ranking="uniform")
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion=last_stay, scope="uniform")
     for group in pruned.plan.groups:
         kept = group.units[pruned.levels[group.units] == 0]
         assert kept.tolist() == group.units[-len(kept) :].tolist()
@@ -107,7 +107,8 @@ def test_a_criterion_of_one_s_own_decides(model):
 def test_the_recipe_says_how_the_levels_came_to_be(model):
     pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=7, freeze=["layer1.*"])
     assert pruned.recipe == {
-        "criterion": "random", "ranking": "global", "targets": ["macs=50%"], "keep_at_least": 1, "round_to": 1,
+        "criterion": "random", "targets": ["macs=50%"], "normalisation": "mean", "scope": "global", "per": None,
+        "keep_at_least": 1, "round_to": 1,
         "freeze": ["layer1.*"], "engine": "elastic", "seed": 7,
     }  # fmt: skip
 
@@ -122,7 +123,12 @@ REFUSED = {
     "a target that can't be read": ({"target": "macs=lots"}, TargetError, "can't read 'lots'"),
     "a target out of reach": ({"target": "params=3"}, TargetError, "the least this model can keep is"),
     "an unknown criterion": ({"criterion": "taylr"}, UnknownName, "unknown criterion 'taylr'; known: magnitude"),
-    "an unknown ranking": ({"ranking": "local"}, UnknownName, "unknown ranking 'local'; known: global"),
+    "an unknown scope": ({"scope": "local"}, UnknownName, "unknown scope 'local'; known: global"),
+    "an unknown normalisation": ({"normalisation": "l2"}, UnknownName, "unknown normalisation 'l2'; known: none, mean"),
+    "an unknown quantity": ({"per": "flops"}, UnknownName, "unknown per='flops'; known: macs, params, size"),
+    "a share of no group": ({"scope": {"layer9*": 0.5}}, UnknownName, "no group's name matches 'layer9"),
+    "a share of more than all": ({"scope": {"*": 1.0}}, TargetError, "share .=1 is none"),
+    "shares that leave too much": ({"scope": {"*": 0.1}}, TargetError, "cannot be reached with these shares by name"),
     "an unknown engine": ({"engine": "fx"}, UnknownName, "unknown engine 'fx'; known: elastic, torch-pruning"),
     "a pattern of no layer": ({"freeze": ["layer9"]}, UnknownName, "layer9"),
     "everything frozen": ({"freeze": ["*"]}, NothingToPrune, "nothing in Sequential can be pruned"),

@@ -114,11 +114,33 @@ def test_frozen_layers_keep_their_width(net, elastic):
     assert small["layer3.0.conv1.weight"].shape[0] < 64
 
 
-@pytest.mark.parametrize("ranking", ["global", "uniform"])
+@pytest.mark.parametrize("scope", ["global", "uniform", "isomorphic"])
 @pytest.mark.parametrize("criterion", ["magnitude", "magnitude-l1", "random"])
-def test_every_criterion_and_ranking_reaches_the_target(net, elastic, criterion, ranking):
-    small, _ = pruned(elastic, "--target", "macs=50%", "--criterion", criterion, "--ranking", ranking)
+def test_every_criterion_and_scope_reaches_the_target(net, elastic, criterion, scope):
+    small, _ = pruned(elastic, "--target", "macs=50%", "--criterion", criterion, "--scope", scope)
     assert 0.495 < small["share_of_macs"] <= 0.5
+
+
+@pytest.mark.parametrize("normalisation", ["none", "mean", "max", "gaussian"])
+@pytest.mark.parametrize("per", ["macs", "params", "size"])
+def test_every_normalisation_and_saving_reaches_the_target(net, elastic, normalisation, per):
+    small, _ = pruned(elastic, "--target", "macs=50%", "--normalisation", normalisation, "--per", per)
+    assert 0.49 < small["share_of_macs"] <= 0.5
+
+
+def test_shares_by_name_fix_widths_and_the_rest_reaches_the_target(net, elastic):
+    shares = ["--share", "layer1.0.conv1=0.5", "--share", "layer3.*=0.25"]
+    small, _ = pruned(elastic, "--target", "macs=50%", *shares)
+    elastic("rebuild new.safetensors --level 0 -o small.safetensors")
+    state = load_file("small.safetensors")
+    assert [state[f"{name}.weight"].shape[0] for name in ("layer1.0.conv1", "layer3.0.conv1")] == [8, 48]
+    assert 0.495 < small["share_of_macs"] <= 0.5
+
+
+def test_the_file_says_how_units_competed(net, elastic):
+    pruned(elastic, "--target", "macs=50%", "--share", "layer1.*=0.5", "--per", "params", "--normalisation", "max")
+    recipe = elastic("info new.safetensors --json").json["recipe"]
+    assert (recipe["scope"], recipe["per"], recipe["normalisation"]) == ({"layer1.*": 0.5}, "params", "max")
 
 
 def test_the_seed_decides_what_is_random(net, elastic):

@@ -1,0 +1,153 @@
+"""Choosing: from scores and targets to a level for every unit.
+
+Every allocation is one order in which units leave, least first, until the cost keeps the target. The options decide
+the order and the widths that are allowed, each by itself, and mean the same for every criterion: docs/allocation.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from elastic.allocation.bounds import Bounds, Room
+from elastic.allocation.ordering import Normalisation, Scores, by_saving, by_value, normalised
+from elastic.allocation.scopes import Scope, check_scope, class_of_group, fixed_widths
+from elastic.allocation.searching import Search
+from elastic.allocation.sums import Sums
+from elastic.costs import Cost, CostModel
+from elastic.errors import TargetError, UnknownName
+from elastic.plan import IntArray, LevelArray, Plan
+from elastic.targets import QUANTITIES, Quantity, Target, parse_target
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the options of `allocate` say, checked as far as that goes without a plan."""
+
+    normalisation: Normalisation = "mean"
+    scope: Scope | Mapping[str, float] = "global"
+    per: Quantity | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def __post_init__(self) -> None:
+        check_scope(self.scope)
+        if self.per is not None and self.per not in QUANTITIES:
+            raise UnknownName(f"unknown per={self.per!r}; known: {', '.join(QUANTITIES)}, or none")
+
+
+def allocate(
+    plan: Plan,
+    scores: Scores,
+    *,
+    target: str | Target | Sequence[str | Target],
+    normalisation: Normalisation = "mean",
+    scope: Scope | Mapping[str, float] = "global",
+    per: Quantity | None = None,
+    keep_at_least: float = 1,
+    round_to: int = 1,
+) -> LevelArray:
+    """Return the level of every unit, uint8 [units]: 0 is in the smallest network, the highest only in the whole one.
+
+    `scores` [units]: what is lost with each unit; `target`: one for each level, in any order. The cost of a level
+    never exceeds its target, and as many units stay as fit under it. Equal scores leave in the order of unit numbers.
+
+    `normalisation` divides the scores of each group by their mean or maximum, or takes their z-scores. `scope` says
+    which units compete: all, those of one group, those of groups of one structure; or it maps patterns of group names
+    to the share that is removed of these groups, at every level. `per` ranks by score lost per unit of cost saved.
+
+    Raises TargetError, before any work, if a target can't be reached, naming the least that can; UnknownName if an
+    option or a pattern is of nothing; PlanMismatch if scores are not one for each unit; InvalidWeights if a score is
+    not a number.
+    """
+    search, unfixed = _search(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to)))
+    targets = parsed(target)
+    check_targets(search, targets, unfixed, "these shares by name")
+    return nested(search, targets)
+
+
+def smallest_first(
+    plan: Plan,
+    scores: Scores,
+    targets: Sequence[Target],
+    *,
+    normalisation: Normalisation = "mean",
+    scope: Scope | Mapping[str, float] = "global",
+    per: Quantity | None = None,
+    keep_at_least: float = 1,
+    round_to: int = 1,
+) -> tuple[Target, ...]:
+    """Return the targets in the order of the levels that `allocate` makes of them: by MACs, each taken alone.
+
+    Raises what `allocate` raises.
+    """
+    search, unfixed = _search(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to)))
+    check_targets(search, targets, unfixed, "these shares by name")
+    return in_order(search, targets)
+
+
+def least_cost(plan: Plan, *, keep_at_least: float = 1, round_to: int = 1) -> Cost:
+    """Return the cost of the smallest network that the bounds allow."""
+    room = Bounds(keep_at_least, round_to).room(plan)
+    return Search(CostModel(plan), Sums(plan), np.arange(plan.units), room).cost(room.least)
+
+
+def rank(
+    plan: Plan,
+    scores: Scores,
+    *,
+    normalisation: Normalisation = "mean",
+    scope: Scope | Mapping[str, float] = "global",
+    per: Quantity | None = None,
+    keep_at_least: float = 1,
+    round_to: int = 1,
+) -> IntArray:
+    """Return all units in the order in which they leave."""
+    return _search(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to)))[0].order
+
+
+def parsed(target: str | Target | Sequence[str | Target]) -> list[Target]:
+    """Return targets that are given as one or several, as text or parsed."""
+    wanted = [target] if isinstance(target, str | Target) else target
+    return [parse_target(t) if isinstance(t, str) else t for t in wanted]
+
+
+def check_targets(search: Search, targets: Sequence[Target], unfixed: Room, held_by: str) -> None:
+    """Raise TargetError if a target can't be reached, naming what is in its way where the bounds alone are not."""
+    least, free, dense = search.cost(search.room.least), search.cost(unfixed.least), search.costs.dense
+    for target in targets:
+        if target.holds(free, dense) and not target.holds(least, dense):
+            limit = next(limit for limit in target.limits if least[limit.quantity] > limit.of(dense))
+            held, other = (cost[limit.quantity] / dense[limit.quantity] for cost in (least, free))
+            raise TargetError(
+                f"target {limit} cannot be reached with {held_by}: the least that is left is {held:.1%}, "
+                f"without them {other:.1%}; raise the target, or let more leave"
+            )
+        target.check(least, dense)
+
+
+def in_order(search: Search, targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Return targets by the MACs of the network that each chooses alone."""
+    if len(targets) < 2:
+        return tuple(targets)
+    macs = [search.macs(search.choose(target, search.room.most)) for target in targets]
+    return tuple(targets[i] for i in sorted(range(len(targets)), key=lambda i: macs[i]))
+
+
+def nested(search: Search, targets: Sequence[Target]) -> LevelArray:
+    """Return levels of one order, [units]: the loosest target first, each tighter one within what that kept."""
+    most, widths = search.room.most, list[IntArray]()
+    for target in reversed(in_order(search, targets)):
+        most = search.choose(target, most)
+        widths.append(most)
+    return search.levels(widths[::-1])
+
+
+def _search(plan: Plan, scores: Scores, rules: Rules) -> tuple[Search, Room]:
+    """Return the search that the rules ask for, and the room that there would be without widths fixed by name."""
+    value, sums = normalised(plan, scores, rules.normalisation), Sums(plan)
+    room = rules.bounds.room(plan, fixed_widths(plan, rules.scope, rules.bounds))
+    classes = class_of_group(plan, rules.scope)[plan.group_of_unit]
+    order = by_value(value, classes)
+    if per := rules.per:
+        order = by_saving(plan, order, value, classes, room, lambda stays: sums.savings(per, stays))
+    return Search(CostModel(plan), sums, order, room), rules.bounds.room(plan)

@@ -1,0 +1,133 @@
+"""Costs in arrays: each quantity is a sum of products of lengths of axes.
+
+`CostModel` says what a network costs; here the same sums are laid out so that one evaluation takes microseconds, and
+so that their derivative says what one more unit costs. Parameters and MACs are exact. The size lacks the file's
+header, whose length is no product.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from elastic.dtypes import size_of
+from elastic.plan import NEVER, BoolArray, IntArray, Plan
+
+FloatArray = npt.NDArray[np.float64]
+Product = tuple[int, Sequence[int]]  # coefficient, numbers of the axes whose lengths are multiplied
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """A sum of products: row i is `coefficients[i]` times the lengths of the axes `factors[i]`."""
+
+    coefficients: IntArray  # [products]
+    factors: IntArray  # [products, most factors]; the axis after the last is of length 1
+
+    def total(self, lengths: IntArray) -> int:
+        """Return the sum for axes of these lengths, [axes + 1]."""
+        return int((self.coefficients * lengths[self.factors].prod(axis=1)).sum())
+
+    def slopes(self, lengths: IntArray) -> FloatArray:
+        """Return the derivative of the sum by the length of each axis, [axes + 1]."""
+        found = np.zeros(len(lengths))
+        of_factors = lengths[self.factors].astype(np.float64)  # [products, factors]
+        for column in range(self.factors.shape[1]):
+            others = self.coefficients * np.delete(of_factors, column, axis=1).prod(axis=1)
+            found += np.bincount(self.factors[:, column], others, len(lengths))
+        return found
+
+
+class Sums:
+    """The sums of one plan, and where each unit is on its axes. Axes that are labelled alike are one."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._known: dict[bytes, int] = {}
+        self._labels: list[IntArray] = []
+        numbers = {home: self._number(labels) for home, labels in plan.axes.items()}
+        of_weight = {name: [numbers[name, axis] for axis in axes] for name, axes in plan.axes_of_tensor.items()}
+        along = [[self._number(np.array(labels, np.int64)) for labels in o.along] for o in plan.operations]
+        elements = {}  # of each tensor, as a product
+        for name, spec in plan.tensors.items():
+            constant = math.prod(n for axis, n in enumerate(spec.shape) if (name, axis) not in numbers)
+            elements[name] = (constant, of_weight.get(name, []))
+        stored = [(name, plan.tensors[name]) for name in (*plan.tensors, *plan.aliases.values())]
+        self._products: dict[str, Products] = {
+            "params": self._table(elements[name] for name, spec in plan.tensors.items() if spec.is_parameter),
+            "size": self._table((size_of(spec.dtype) * elements[name][0], elements[name][1]) for name, spec in stored),
+            "macs": self._table(
+                (o.macs * elements[o.weight][0], elements[o.weight][1] + own) if o.weight else (o.macs, own)
+                for o, own in zip(plan.operations, along, strict=True)
+            ),
+        }
+
+    def total(self, quantity: str, lengths: IntArray) -> int:
+        """Return the cost for axes of these lengths; the size without the file's header."""
+        return self._products[quantity].total(lengths)
+
+    def savings(self, quantity: str, stays: BoolArray) -> FloatArray:
+        """Return what one more unit costs beside those that stay, [units], to first order."""
+        slopes = self._products[quantity].slopes(self.lengths(stays))
+        found: FloatArray = np.bincount(self.units, slopes[self.axes], self.plan.units).astype(np.float64)
+        return found
+
+    def lengths(self, stays: BoolArray) -> IntArray:
+        """Return the length of each axis in the network of the units where `stays` [units] is true, [axes + 1]."""
+        return self.fixed + np.bincount(self.axes[stays[self.units]], minlength=len(self.fixed))
+
+    @cached_property
+    def fixed(self) -> IntArray:
+        """How many positions of each axis never leave; the axis after the last has 1, [axes + 1]."""
+        return np.array([*(int((labels == NEVER).sum()) for labels in self._labels), 1], np.int64)
+
+    @cached_property
+    def units(self) -> IntArray:
+        """The unit of each position that can leave, of all axes one after the other."""
+        return np.concatenate([labels[labels != NEVER] for labels in self._labels])
+
+    @cached_property
+    def axes(self) -> IntArray:
+        """The number of the axis of each position that can leave."""
+        return np.repeat(np.arange(len(self._labels)), [int((labels != NEVER).sum()) for labels in self._labels])
+
+    def _number(self, labels: IntArray) -> int:
+        number = self._known.setdefault(labels.tobytes(), len(self._known))
+        if number == len(self._labels):
+            self._labels.append(labels)
+        return number
+
+    def _table(self, products: Iterable[Product]) -> Products:
+        rows = list(products)
+        factors = np.full((len(rows), max((len(axes) for _, axes in rows), default=0)), len(self._known), np.int64)
+        for row, (_, axes) in enumerate(rows):
+            factors[row, : len(axes)] = axes
+        return Products(np.array([coefficient for coefficient, _ in rows], np.int64), factors)
+
+
+class Prefixes:
+    """Lengths of axes when each group keeps its first units in some order: a look-up for each group on each axis."""
+
+    def __init__(self, sums: Sums, depth: IntArray) -> None:
+        groups = sums.plan.groups
+        of_unit = sums.plan.group_of_unit[sums.units]
+        pairs = sums.axes * len(groups) + of_unit
+        order = np.lexsort((depth[sums.units], pairs))
+        known, first = np.unique(pairs[order], return_index=True)
+        self.axis, self.group = np.divmod(known, len(groups))
+        # One run for each pair: how many positions the first 0, 1, ... units of the group have on the axis.
+        sizes = np.array([len(group.units) + 1 for group in groups])[self.group]
+        self.start = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        run = np.repeat(np.arange(len(known)), np.diff([*first, len(order)]))
+        gained = np.bincount(self.start[run] + depth[sums.units[order]] + 1, minlength=int(sizes.sum()))
+        before = np.cumsum(gained) - gained
+        self.counts = np.cumsum(gained) - np.repeat(before[self.start], sizes)
+        self.fixed = sums.fixed
+
+    def lengths(self, widths: IntArray) -> IntArray:
+        """Return the length of each axis, [axes + 1], when each group keeps so many units, [groups]."""
+        counts = self.counts[self.start + widths[self.group]]
+        return self.fixed + np.bincount(self.axis, counts, len(self.fixed)).astype(np.int64)
