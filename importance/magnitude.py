@@ -6,12 +6,12 @@ that leaves with the unit: producer rows, consumer columns and norm weights. Bia
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
-from elastic.importance.reduction import sum_over_units
+from elastic.importance.reduction import Reduction, reduce_over_units
 from elastic.importance.seam import Scores
+from elastic.importance.weights import weights_of
 from elastic.plan import Plan
 
 
@@ -20,13 +20,10 @@ class Magnitude:
     """Score = sum of |w|^p over the weights of a unit."""
 
     p: int = 2
+    reduction: Reduction = "sum"
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, plan: Plan) -> Scores:
         """Return one score for each unit, [units]."""
-        values = {
-            name: tensor.detach().abs().pow(self.p)
-            for name, tensor in model.named_parameters()
-            if not name.endswith("bias")
-        }
-        return sum_over_units(values, plan).astype(np.float64)
+        values = {name: weight.double().abs().pow(self.p) for name, weight in weights_of(model, plan).items()}
+        return reduce_over_units(values, plan, self.reduction)
