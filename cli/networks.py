@@ -116,6 +116,16 @@ def open_data(data: str, preprocessing: Preprocessing, download: bool = False) -
     return load_data(data, train=False, preprocessing=preprocessing, download=download)
 
 
+def open_calibration(
+    data: str | None, preprocessing: Preprocessing, count: int, batch: int, seed: int, download: bool = False
+) -> list[tuple[Tensor, Tensor]]:
+    """Return batches of images of the training part, chosen by the seed, with their labels."""
+    if data is None:
+        raise UnknownName("--recover and criteria that look at data need images; give --data")
+    learned = load_data(data, train=True, preprocessing=preprocessing, download=download)
+    return [(images, labels) for images, labels in images_loader(learned, batch, limit=count, seed=seed)]
+
+
 def measure(model: nn.Module, data: Images, *, what: str, batch: int, limit: int | None = None) -> Metrics:
     """Return the accuracy of a network, which is changed to float32 as images are, with progress on stderr."""
     loader = images_loader(data, batch, limit=limit, seed=0)

@@ -1,12 +1,16 @@
 """`elastic prune`: cut a trained network to one or more targets and keep everything in one file."""
 
 import math
-from typing import Annotated, Any
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import count, note, say, show, size, table
+from elastic.cli.printing import Steps, count, note, say, show, size, table
+
+if TYPE_CHECKING:
+    from elastic.pruning import Pruned
 
 
 def _more_than_nothing(number: float) -> float:
@@ -25,7 +29,22 @@ def prune(
     weights: options.Weights = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Prune a network with random weights.")] = False,
     data: options.Data = None,
-    criterion: Annotated[str, typer.Option(help="What ranks units: magnitude, magnitude-l1, random.")] = "magnitude",
+    criterion: Annotated[
+        str,
+        typer.Option(
+            help="What ranks units: magnitude, magnitude-l1, norm-scale, lamp, fpgm, random; with --data also "
+            "activation, energy, taylor, taylor-signed, hessian."
+        ),
+    ] = "magnitude",
+    reduction: Annotated[str, typer.Option(help="Of a unit's elements: sum, mean or max.")] = "sum",
+    hessian: Annotated[str, typer.Option(help="With hessian: obd, hutchinson or gauss-newton.")] = "obd",
+    calibration: Annotated[
+        int, typer.Option(min=1, help="Training images for criteria that need data, and for --recover.")
+    ] = 512,
+    recover: Annotated[
+        bool,
+        typer.Option("--recover", help="Fit each smaller level to the whole network's outputs, without labels."),
+    ] = False,
     normalisation: options.Normalisation = "mean",
     scope: options.Scope = "global",
     per: options.Per = None,
@@ -55,8 +74,9 @@ def prune(
     import torch
 
     from elastic import proofs, pruning
-    from elastic.cli.networks import check_output, measure, open_data, open_model
+    from elastic.cli.networks import check_output, measure, open_calibration, open_data, open_model
     from elastic.errors import UnknownName
+    from elastic.importance import NEED_DATA, NoInformation
     from elastic.targets import parse_target
 
     check_output(output, overwrite)
@@ -69,25 +89,42 @@ def prune(
         torch.manual_seed(seed)
     opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
     images = None if data is None else open_data(data, opened.preprocessing, download)
-    pruned = pruning.prune(
-        opened.model, opened.example, target=targets, criterion=criterion,
-        normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
-        keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], engine=engine, seed=seed,
-    )  # fmt: skip
+    learned_from = None
+    if recover or criterion in NEED_DATA:
+        learned_from = open_calibration(data, opened.preprocessing, calibration, batch, seed, download)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", NoInformation)
+        pruned = pruning.prune(
+            opened.model, opened.example, target=targets, criterion=criterion,
+            normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
+            keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], engine=engine, seed=seed,
+            reduction=reduction, hessian=hessian, data=learned_from,  # type: ignore[arg-type]
+        )  # fmt: skip
+    for warning in told:
+        note(f"note: {warning.message}")
     plan = pruned.plan
     note(f"{plan.units:,} units in {len(plan.groups)} groups; {len(plan.frozen)} axes frozen (elastic doctor)")
+
+    def test(pruned: "Pruned", number: int, what: str) -> dict[str, Any]:
+        if images is None:
+            return {}
+        metrics = measure(pruned.level(number), images, what=what, batch=batch, limit=limit)
+        return {"top1": metrics.top1, "images": metrics.images}
+
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(pruned.names):
-        network = pruned.level(number)
-        row: dict[str, Any] = {"level": name, **_cost(pruned, number)}
+        row: dict[str, Any] = {"level": name, **_cost(pruned, number), **test(pruned, number, f"testing {name}")}
         if number < len(pruned.names) - 1:
             row["masked_equals_cut"] = proofs.prove_cut(
                 opened.model, pruned.plan, pruned.levels, number, opened.example
             )
-        if images is not None:
-            metrics = measure(network, images, what=f"testing {name}", batch=batch, limit=limit)
-            row["top1"], row["images"] = metrics.top1, metrics.images
         rows.append(row)
+    if recover and learned_from is not None:
+        with Steps("fitting layers") as progress:
+            pruned = pruned.recovered(pruning.inputs_of(learned_from), seed=seed, progress=progress)
+        for number, row in enumerate(rows[:-1]):
+            before = {"top1_after_the_cut": row["top1"]} if "top1" in row else {}
+            row |= {**before, **test(pruned, number, f"testing {row['level']}, fitted")}
     pruned.save(
         output,
         model_name=opened.name,
@@ -107,13 +144,17 @@ def _cost(pruned: Any, level: int) -> dict[str, Any]:
 
 
 def _render(rows: list[dict[str, Any]], summary: str) -> None:
-    accuracy = ["top-1"] if "top1" in rows[0] else []
-    table(["level", "params", "MACs", "of dense", "size", *accuracy, "masked = cut"], [_row(row) for row in rows])
+    accuracy = [*(["cut"] if "top1_after_the_cut" in rows[0] else []), *(["top-1"] if "top1" in rows[0] else [])]
+    table(
+        ["level", "params", "MACs", "of dense", "size", *accuracy, "masked = cut"],
+        [_row(row, accuracy) for row in rows],
+    )
     say(summary)
 
 
-def _row(row: dict[str, Any]) -> list[str]:
+def _row(row: dict[str, Any], accuracy: list[str]) -> list[str]:
     costs = [count(row["params"]), count(row["macs"]), f"{row['share_of_macs']:.2%}", size(row["bytes"])]
-    accuracy = [f"{row['top1']:.2f} %"] if "top1" in row else []
+    measured = {"cut": row.get("top1_after_the_cut"), "top-1": row.get("top1")}
+    found = ["" if measured[head] is None else f"{measured[head]:.2f} %" for head in accuracy]
     proof = f"{row['masked_equals_cut']:.0e}" if "masked_equals_cut" in row else ""
-    return [row["level"], *costs, *accuracy, proof]
+    return [row["level"], *costs, *found, proof]

@@ -1,21 +1,25 @@
 """Prune: trace, score, allocate and cut in one verb, for when the defaults will do."""
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from elastic.allocation import Normalisation, Scope, allocate, smallest_first
 from elastic.checkpoint import level_names, save
 from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
+from elastic.errors import DataError
 from elastic.fitting import fitted
-from elastic.importance import Criterion, Scores, score
+from elastic.importance import Batches, Criterion, Curvature, Reduction, Scores, score
 from elastic.plan import LevelArray, Plan
+from elastic.recovery import Progress, repair
 from elastic.targets import Quantity, Target, parse_target
 from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
@@ -31,6 +35,9 @@ class Pruned:
     levels: LevelArray  # [units], the level at which each unit first exists
     targets: tuple[Target, ...]  # smallest first, one for each level but the last
     recipe: dict[str, Any] = field(default_factory=dict)
+    tuned: Mapping[int, nn.Module] = field(
+        default_factory=dict
+    )  # networks of smaller levels that changed since the cut
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -44,11 +51,23 @@ class Pruned:
 
     def level(self, level: int) -> nn.Module:
         """Return the network of a level, a new one that shares no weights."""
+        if level in self.tuned:
+            return copy.deepcopy(self.tuned[level])
         return fitted(
             self.whole,
             cut(self.whole.state_dict(), self.plan, self.levels, level),
             self.plan.sizes(self.levels, level),
         )
+
+    def recovered(self, inputs: Tensor, *, progress: Progress | None = None, **options: Any) -> "Pruned":
+        """Return the same with its smaller levels repaired on inputs [N, ..] without labels; options as of `repair`.
+
+        What the repair changes is private to a level: the network itself is regrown bit for bit all the same.
+        """
+        tuned = {level: self.level(level) for level in range(len(self.targets))}
+        for level, network in tuned.items():
+            repair(network, self.whole, self.plan, self.levels, inputs, level=level, progress=progress, **options)
+        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": len(inputs)})
 
     def cost(self, level: int = 0) -> Cost:
         """Return what a level costs."""
@@ -57,6 +76,7 @@ class Pruned:
     def save(self, path: str | Path, **options: Any) -> None:
         """Write all levels into one elastic file; options as of `elastic.save`, `tuned` among them."""
         options.setdefault("recipe", self.recipe)
+        options.setdefault("tuned", {level: network.state_dict() for level, network in self.tuned.items()})
         save(path, self.whole, self.plan, self.levels, scores=self.scores, names=self.names, **options)
 
 
@@ -74,18 +94,26 @@ def prune(
     freeze: Sequence[str] = (),
     engine: str = DEFAULT,
     seed: int = 0,
+    reduction: Reduction = "sum",
+    hessian: Curvature = "obd",
+    data: Batches | None = None,
+    recover: bool = False,
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
     `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list.
-    `normalisation`, `scope`, `per` and the bounds are as in `allocate`, `freeze` and `engine` as in `trace`.
+    `normalisation`, `scope`, `per` and the bounds are as in `allocate`, `freeze` and `engine` as in `trace`,
+    `reduction` and `hessian` as in `score`. `data` are batches of inputs, or of inputs and labels, that can be gone
+    through again: for criteria that need them, and with `recover` for `repair`, which looks at no label.
 
-    Raises what `trace`, `score` and `allocate` raise.
+    Raises what `trace`, `score`, `allocate` and `repair` raise, DataError if there is nothing to recover on.
     """
+    if recover and data is None:
+        raise DataError("recover=True needs data: batches of inputs, labels or not; a few hundred images will do")
     wanted = [target] if isinstance(target, str | Target) else list(target)
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
     plan = trace(model, example, freeze=freeze, engine=engine)
-    scores = score(model, plan, criterion, seed=seed)
+    scores = score(model, plan, criterion, seed=seed, data=data, reduction=reduction, hessian=hessian)
     options: Any = {
         "normalisation": normalisation,
         "scope": dict(scope) if isinstance(scope, Mapping) else scope,
@@ -97,10 +125,23 @@ def prune(
     levels = allocate(plan, scores, target=targets, **options)
     recipe = {
         "criterion": criterion if isinstance(criterion, str) else type(criterion).__name__,
+        "reduction": reduction,
         "targets": [str(t) for t in targets],
         **options,
         "freeze": list(freeze),
         "engine": engine,
         "seed": seed,
     }
-    return Pruned(model, plan, scores, np.asarray(levels), targets, recipe)
+    pruned = Pruned(model, plan, scores, np.asarray(levels), targets, recipe)
+    return pruned.recovered(inputs_of(data), seed=seed) if recover and data is not None else pruned
+
+
+def inputs_of(data: Batches) -> Tensor:
+    """Return all inputs of batches as one tensor, [N, ..].
+
+    Raises DataError if an input isn't one tensor, or there is none.
+    """
+    parts = [batch[0] if isinstance(batch, tuple | list) else batch for batch in data]
+    if not parts or not all(isinstance(part, Tensor) for part in parts):
+        raise DataError("a repair takes batches of one tensor each, with labels or without; these are none")
+    return torch.cat(parts)

@@ -107,7 +107,8 @@ def test_a_criterion_of_one_s_own_decides(model):
 def test_the_recipe_says_how_the_levels_came_to_be(model):
     pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=7, freeze=["layer1.*"])
     assert pruned.recipe == {
-        "criterion": "random", "targets": ["macs=50%"], "normalisation": "mean", "scope": "global", "per": None,
+        "criterion": "random", "reduction": "sum", "targets": ["macs=50%"],
+        "normalisation": "mean", "scope": "global", "per": None,
         "keep_at_least": 1, "round_to": 1,
         "freeze": ["layer1.*"], "engine": "elastic", "seed": 7,
     }  # fmt: skip

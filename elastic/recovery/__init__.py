@@ -1,0 +1,6 @@
+"""Recovery without labels: a network that was cut is fitted to the outputs of the one it was cut from."""
+
+from elastic.recovery.norms import reestimate_norms
+from elastic.recovery.repairing import Fit, Progress, Repair, repair
+
+__all__ = ["Fit", "Progress", "Repair", "reestimate_norms", "repair"]

@@ -1,0 +1,107 @@
+"""Rows: a layer as a matrix product. What it reads at some of its output positions, and what it makes there.
+
+A convolution reads a window of every channel of a group, a linear layer a vector; with a column of ones for the
+constant, its outputs are rows @ weights.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from elastic.recovery.calls import Call
+
+Index = tuple[Tensor, ...]  # image, then place along each spatial axis
+
+
+@dataclass(eq=False)
+class Layer:
+    """A call of a convolution or a linear layer: x [N, C, ..] or [.., C], weight [O, C / groups, ..]."""
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+
+    @cached_property
+    def padded(self) -> Tensor:
+        """The input of a convolution with its padding."""
+        pads = [p for pad in reversed(self.padding) for p in pad]
+        return F.pad(self.x, pads) if any(pads) else self.x
+
+    @property
+    def columns(self) -> int:
+        """How many inputs an output is made of, without the constant."""
+        return self.weight[0].numel()
+
+    @property
+    def out_dim(self) -> int:
+        """The axis of the outputs that the channels lie on."""
+        return 1 if self.stride else -1
+
+
+def layer_of(call: Call) -> Layer:
+    """Return a call of `conv1d`, `conv2d`, `conv3d` or `linear` as a layer."""
+    x, weight, bias = call.args[0], call.get(1, "weight"), call.get(2, "bias")
+    if call.name == "linear":
+        return Layer(x, weight, bias)
+    rank = weight.dim() - 2
+    stride = _each(call.get(3, "stride", 1), rank)
+    dilation = _each(call.get(5, "dilation", 1), rank)
+    padding = call.get(4, "padding", 0)
+    spans = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
+    if padding == "same":
+        pads = tuple((span // 2, span - span // 2) for span in spans)
+    else:
+        pads = tuple((p, p) for p in _each(0 if padding == "valid" else padding, rank))
+    return Layer(x, weight, bias, stride, pads, dilation, int(call.get(6, "groups", 1)))
+
+
+def choose(made: Tensor, layer: Layer, most: int, generator: torch.Generator) -> Index:
+    """Return at most so many positions of a layer's output, drawn evenly, all of them where there are fewer."""
+    sizes = [n for dim, n in enumerate(made.shape) if dim != layer.out_dim % made.dim()]
+    total = math.prod(sizes)
+    flat = torch.randperm(total, generator=generator)[:most].sort().values if total > most else torch.arange(total)
+    return tuple(torch.unravel_index(flat, sizes))
+
+
+def read(layer: Layer, index: Index) -> Tensor:
+    """Return what a layer reads at these positions of its output, [groups, rows, columns]."""
+    if not layer.stride:
+        return layer.x[index][None]
+    where: Any = (index[0], slice(None), *index[1:])
+    return _windows(layer)[where].reshape(len(index[0]), layer.groups, -1).transpose(0, 1)
+
+
+def at(made: Tensor, layer: Layer, index: Index) -> Tensor:
+    """Return a layer's outputs at these positions, [groups, rows, outputs of a group]."""
+    where: Any = (index[0], slice(None), *index[1:]) if layer.stride else index
+    found = made[where]
+    return found.reshape(len(index[0]), layer.groups, -1).transpose(0, 1)
+
+
+def weights(layer: Layer) -> Tensor:
+    """Return a layer's weights as matrices, [groups, columns, outputs of a group]."""
+    return layer.weight.reshape(layer.groups, layer.weight.shape[0] // layer.groups, -1).transpose(1, 2)
+
+
+def _windows(layer: Layer) -> Tensor:
+    """Return a view of the padded input, [N, C, places along each axis .., kernel ..]."""
+    x, kernel = layer.padded, layer.weight.shape[2:]
+    reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, kernel, strict=True)]
+    places = [(n - r) // s + 1 for n, r, s in zip(x.shape[2:], reach, layer.stride, strict=True)]
+    steps = x.stride()[2:]
+    strides = [a * s for a, s in zip(steps, layer.stride, strict=True)]
+    within = [a * d for a, d in zip(steps, layer.dilation, strict=True)]
+    return x.as_strided((*x.shape[:2], *places, *kernel), (*x.stride()[:2], *strides, *within), x.storage_offset())
+
+
+def _each(value: int | tuple[int, ...] | list[int], rank: int) -> tuple[int, ...]:
+    return (value,) * rank if isinstance(value, int) else tuple(value) * (rank if len(value) == 1 else 1)

@@ -1,0 +1,39 @@
+"""`elastic prune --recover`: levels are fitted on images without labels, and everything still comes back."""
+
+import pytest
+
+from tests.cli.command_line import NETWORK
+
+PRUNE = f"prune {NETWORK} --weights weights.safetensors --target macs=50% -o out.safetensors --data digits --overwrite"
+
+
+def test_a_level_is_fitted_and_the_whole_network_comes_back(net, elastic):
+    done = elastic(f"{PRUNE} --recover --calibration 64 --limit 50 --json").json
+    level, whole = done["levels"]
+    assert level["top1_after_the_cut"] is not None
+    assert "top1_after_the_cut" not in whole
+    assert elastic("verify out.safetensors --against weights.safetensors").code == 0
+    assert elastic("info out.safetensors --json").json["recipe"]["recovered_on"] == 64
+
+
+def test_the_table_shows_both_accuracies(net, elastic):
+    head = elastic(f"{PRUNE} --recover --calibration 64 --limit 50").out.splitlines()[0].split()
+    assert head[-6:] == ["size", "cut", "top-1", "masked", "=", "cut"]
+
+
+def test_the_file_has_what_the_command_tested(net, elastic):
+    tested = elastic(f"{PRUNE} --recover --calibration 64 --json").json["levels"][0]
+    found = elastic("eval out.safetensors --data digits --level 0 --json").json
+    assert found["top1"] == tested["top1"]
+
+
+@pytest.mark.parametrize("criterion", ["activation", "energy", "taylor", "hessian"])
+def test_criteria_that_look_at_data_take_the_training_part(net, elastic, criterion):
+    done = elastic(f"{PRUNE} --criterion {criterion} --calibration 32 --limit 20 --json")
+    assert done.json["levels"][0]["share_of_macs"] <= 0.5
+
+
+@pytest.mark.parametrize("option", ["--recover", "--criterion taylor"])
+def test_without_data_there_is_nothing_to_learn_from(made, refused, option):
+    command = f"prune {NETWORK} --weights {made}/weights.safetensors --target macs=50% -o out.safetensors {option}"
+    assert "give --data" in refused(command, code=2)

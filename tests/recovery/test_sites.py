@@ -1,0 +1,103 @@
+"""Sites: where layers are fitted, and how an error finds its way back from a sum."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from elastic.recovery.calls import Watch
+from elastic.recovery.sites import find_sites, undone
+
+
+class Net(nn.Module):
+    """Layers by name, and a function over them."""
+
+    def __init__(self, forward, **held):
+        super().__init__()
+        self.run = forward
+        for name, value in held.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def conv(i, o, **options):
+    return nn.Conv2d(i, o, 3, padding=1, **options)
+
+
+def residual(net, x):
+    return F.relu(x + net.norm(net.b(F.relu(net.a(x)))))
+
+
+def with_norm():
+    norm = nn.BatchNorm2d(4)
+    (
+        nn.init.uniform_(norm.weight, 0.5, 2),
+        nn.init.uniform_(norm.running_var, 0.5, 2),
+        nn.init.normal_(norm.running_mean),
+    )
+    return Net(residual, a=conv(4, 4), b=conv(4, 4, bias=False), norm=norm).eval()
+
+
+def scaled(net, x):
+    return x + (net.scale * net.a(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+
+
+X = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+NETS = {
+    "alone": (Net(lambda net, x: net.a(x), a=conv(4, 4)), "a.weight", None, "a.bias"),
+    "before a norm": (with_norm(), "b.weight", 0, "norm.running_mean"),
+    "scaled and moved": (
+        Net(scaled, a=nn.Linear(4, 4), scale=nn.Parameter(torch.rand(4) + 0.5)), "a.weight", 0, "a.bias"
+    ),
+    "flattened": (
+        Net(lambda net, x: net.a(x).flatten(2).transpose(1, 2) + x.flatten(2).transpose(1, 2), a=conv(4, 4)),
+        "a.weight", 0, "a.bias",
+    ),
+    "used elsewhere too": (
+        Net(lambda net, x: (y := net.a(x)) + x + F.relu(y), a=conv(4, 4)), "a.weight", None, "a.bias"
+    ),
+    "a sum that spreads": (
+        Net(lambda net, x: net.a(x) + net.b, a=conv(4, 4), b=X[:1, :, :1, :1]), "a.weight", None, "a.bias"
+    ),
+    "through an activation": (Net(lambda net, x: x + F.relu(net.a(x)), a=conv(4, 4)), "a.weight", None, "a.bias"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("net", "weight", "total", "shift"), NETS.values(), ids=NETS)
+def test_a_layer_is_fitted_at_its_sum_or_alone(net, weight, total, shift):
+    site = next(site for site in find_sites(net, lambda: net(X)) if site.weight == weight)
+    assert (site.total is None) == (total is None)
+    assert site.shift == shift
+    assert site.is_mean == (shift == "norm.running_mean")
+
+
+@pytest.mark.parametrize("name", ["before a norm", "scaled and moved", "flattened"])
+def test_an_error_of_the_sum_is_carried_back(name):
+    net, weight, *_ = NETS[name]
+    site = next(site for site in find_sites(net, lambda: net(X)) if site.weight == weight)
+    calls = {}
+    with torch.no_grad(), Watch(lambda call: calls.setdefault(call.number, call) and None):
+        net(X)
+    made = calls[site.call].run()
+    step = torch.randn(made.shape, generator=torch.Generator().manual_seed(1))
+    before, after = made, made + step
+    for number, side in site.chain:
+        before, after = calls[number].run({side: before}), calls[number].run({side: after})
+    error = after - before
+    for number, side in reversed(site.chain):
+        error = undone(calls[number], side, error)
+    torch.testing.assert_close(error, step, atol=1e-5, rtol=1e-4)
+
+
+def test_a_layer_that_runs_twice_is_left_alone():
+    net = Net(lambda net, x: net.a(net.a(x)), a=conv(4, 4))
+    assert find_sites(net, lambda: net(X)) == []
+
+
+def test_both_layers_of_a_sum_are_fitted_there():
+    net = Net(lambda net, x: net.a(x) + net.b(x), a=conv(4, 4), b=conv(4, 4))
+    first, second = find_sites(net, lambda: net(X))
+    assert first.at == second.at == 2
+    assert (first.side, second.side) == (0, 1)
