@@ -68,6 +68,8 @@ class Book(Protocol):
 class Call:
     """One operation: its name, arguments and output."""
 
+    __slots__ = ("args", "book", "func", "inputs", "kwargs", "made", "name", "out", "signature")
+
     def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], book: Book):
         self.signature = signature_of(func)
         self.name = self.signature.name

@@ -125,7 +125,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.call = call = Call(func, args, kwargs or {}, self)
         call.out = out = self.run(call)
-        outs = tensors_in(out if isinstance(out, tuple | list) else [out])
+        outs = [out] if isinstance(out, Tensor) else tensors_in(out if isinstance(out, tuple | list) else [out])
         results = self._results(call, len(outs)) if outs else []
         for tensor, result in zip(outs, results, strict=False):
             self.put(tensor, result)
@@ -155,7 +155,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = call.tensors()
         rule: Callable[[Call], Any] | None = RULES.get(call.name)
         is_new = rule is not None and (not tensors or call.name in ("expand", "repeat"))  # cells come from nowhere
-        if not is_new and not any(self._has_cells(tensor) for tensor in tensors):
+        if not is_new and not self._have_cells(tensors):
             return self.inherited(call, [NOTHING] * count)
         if rule is None and is_elementwise(call.func, call.name):
             rule = elementwise
@@ -169,9 +169,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found = result if isinstance(result, list) else [result] * count
         return self.inherited(call, found)
 
-    def _has_cells(self, tensor: Tensor) -> bool:
-        known = self.beside.get(id(tensor))
-        return bool(known.axes) if known is not None else id(tensor) in self.names
+    def _have_cells(self, tensors: Sequence[Tensor]) -> bool:
+        for tensor in tensors:
+            known = self.beside.get(id(tensor))
+            if known.axes if known is not None else id(tensor) in self.names:
+                return True
+        return False
 
     def adopt(self, tensor: Tensor, dim: int, cells: IntArray) -> None:
         """Let an axis of a weight that was not seen yet have known cells: nothing needs to be united then."""

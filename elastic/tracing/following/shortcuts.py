@@ -208,6 +208,10 @@ def run(call: Call) -> Any:
 
 
 def _is_on_meta(args: Any) -> bool:
-    return all(
-        (not isinstance(a, Tensor) or a.is_meta) and (not isinstance(a, list | tuple) or _is_on_meta(a)) for a in args
-    )
+    for each in args:
+        if isinstance(each, Tensor):
+            if not each.is_meta:
+                return False
+        elif type(each) in (list, tuple) and not _is_on_meta(each):
+            return False
+    return True
