@@ -7,8 +7,8 @@
 Ours is `elastic.trace`: labels, costs, and the trial of every group on a copy. Theirs is `DependencyGraph`, built on
 the same model with the same image, and a list of `get_all_groups`: no costs, and nothing is tried. It runs the model
 once on real weights, on the CPU. Each side of each model has a process of its own (`isolated.py`) with one thread,
-10 GiB and 180 s: the median of three after a first run; of one, where the first took over 20 s; and the first itself
-where the limit left no time for another.
+10 GiB and a limit of time (`--seconds`): the median of three after a first run; of one, where the first took over 20 s;
+and the first itself where the limit left no time for another.
 """
 
 import sys
