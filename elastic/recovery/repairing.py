@@ -93,31 +93,20 @@ def repair(
         except (RuntimeError, ValueError, TypeError) as reason:
             raise DataError(f"the network can't be run on inputs of {list(inputs.shape)}: {reason}") from reason
         if (fitting := images_that_fit(whole, model, inputs, memory)) < 1:
-            raise DataError(
-                f"not even one input of {list(inputs.shape[1:])} fits in the memory there is; make it larger"
-            )
+            shape = list(inputs.shape[1:])
+            raise DataError(f"not even one input of {shape} fits in memory; give more (memory=), or smaller inputs")
         if fitting < len(inputs):
             log.warning("%d of %d images are used: more do not fit in memory", fitting, len(inputs))
             inputs = inputs[:fitting]
         wanted = Companion(lambda: whole(inputs), {site.at for site in sites})
-        drawn = _Draw(positions, torch.Generator().manual_seed(seed))
-        pass_ = _Pass(model, sites, kept, wanted, strength, drawn, progress)
+        generator = torch.Generator().manual_seed(seed)
+        pass_ = _Pass(model, sites, kept, wanted, strength, positions, generator, progress)
         try:
             with Watch(pass_.answer):
                 model(inputs)
         finally:
             wanted.close()
     return Repair(tuple(pass_.fits), len(inputs))
-
-
-@dataclass(frozen=True, eq=False)
-class _Draw:
-    most: int
-    generator: torch.Generator
-
-    def positions(self, made: Tensor, layer: rows.Layer) -> rows.Index:
-        enough = max(LEAST * layer.columns, int(PRODUCTS / layer.columns**2))
-        return rows.choose(made, layer, min(self.most, enough), self.generator)
 
 
 @dataclass(eq=False)
@@ -129,7 +118,8 @@ class _Pass:
     kept: Mapping[str, Mapping[int, IntArray]]
     wanted: Companion
     strength: float
-    draw: _Draw
+    positions: int
+    generator: torch.Generator
     progress: Progress | None
     fits: list[Fit] = field(default_factory=list)
 
@@ -189,7 +179,8 @@ class _Pass:
         layer = rows.layer_of(call)
         if not (error.any() and error.isfinite().all()):  # a channel whose norm has no gain can't be reached
             return False
-        index = self.draw.positions(made, layer)
+        enough = max(LEAST * layer.columns, int(PRODUCTS / layer.columns**2))
+        index = rows.choose(made, layer, min(self.positions, enough), self.generator)
         step = solve(_chunks(layer, error, index), strength=self.strength, constant=site.shift is not None)
         energy = float(rows.at(made + error, layer, index).square().sum(dtype=torch.float64)) or 1.0
         self.fits.append(Fit(site.weight, step.before / energy, step.after / energy))

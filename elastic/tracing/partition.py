@@ -44,13 +44,11 @@ class Partition:
 
     def find(self, cells: IntArray) -> IntArray:
         """Return the representative of each cell: its component's smallest."""
-        found = self.parent[cells]
-        above = self.parent[found]
-        if (above == found).all():
-            return found
-        while not (above == found).all():
-            found, above = above, self.parent[above]
-        self.parent[cells] = found
+        first = found = self.parent[cells]
+        while not (found == (above := self.parent[found])).all():
+            found = above
+        if found is not first:
+            self.parent[cells] = found
         return found
 
     def unite(self, some: IntArray, others: IntArray) -> None:
