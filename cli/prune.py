@@ -121,7 +121,7 @@ def prune(
         rows.append(row)
     if recover and learned_from is not None:
         with Steps("fitting layers") as progress:
-            pruned = pruned.recovered(pruning.inputs_of(learned_from), seed=seed, progress=progress)
+            pruned = pruned.recovered(pruning.inputs_of(learned_from, opened.model), seed=seed, progress=progress)
         for number, row in enumerate(rows[:-1]):
             before = {"top1_after_the_cut": row["top1"]} if "top1" in row else {}
             row |= {**before, **test(pruned, number, f"testing {row['level']}, fitted")}

@@ -18,6 +18,7 @@ from elastic.cutting import cut
 from elastic.errors import DataError
 from elastic.fitting import fitted
 from elastic.importance import Batches, Criterion, Curvature, Reduction, Scores, score
+from elastic.importance.batches import batches
 from elastic.plan import LevelArray, Plan
 from elastic.recovery import Progress, repair
 from elastic.targets import Quantity, Target, parse_target
@@ -35,9 +36,7 @@ class Pruned:
     levels: LevelArray  # [units], the level at which each unit first exists
     targets: tuple[Target, ...]  # smallest first, one for each level but the last
     recipe: dict[str, Any] = field(default_factory=dict)
-    tuned: Mapping[int, nn.Module] = field(
-        default_factory=dict
-    )  # networks of smaller levels that changed since the cut
+    tuned: Mapping[int, nn.Module] = field(default_factory=dict)  # smaller levels that changed since the cut
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -65,9 +64,13 @@ class Pruned:
         What the repair changes is private to a level: the network itself is regrown bit for bit all the same.
         """
         tuned = {level: self.level(level) for level in range(len(self.targets))}
+        used = len(inputs)
         for level, network in tuned.items():
-            repair(network, self.whole, self.plan, self.levels, inputs, level=level, progress=progress, **options)
-        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": len(inputs)})
+            done = repair(
+                network, self.whole, self.plan, self.levels, inputs, level=level, progress=progress, **options
+            )
+            used = min(used, done.images)  # fewer where more don't fit in memory
+        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": used})
 
     def cost(self, level: int = 0) -> Cost:
         """Return what a level costs."""
@@ -133,15 +136,15 @@ def prune(
         "seed": seed,
     }
     pruned = Pruned(model, plan, scores, np.asarray(levels), targets, recipe)
-    return pruned.recovered(inputs_of(data), seed=seed) if recover and data is not None else pruned
+    return pruned.recovered(inputs_of(data, model), seed=seed) if recover and data is not None else pruned
 
 
-def inputs_of(data: Batches) -> Tensor:
-    """Return all inputs of batches as one tensor, [N, ..].
+def inputs_of(data: Batches, model: nn.Module) -> Tensor:
+    """Return all inputs of batches as one tensor, [N, ..], on the device of the model.
 
-    Raises DataError if an input isn't one tensor, or there is none.
+    Raises DataError if an input isn't one tensor, if there is none, or if data can be gone through only once.
     """
-    parts = [batch[0] if isinstance(batch, tuple | list) else batch for batch in data]
-    if not parts or not all(isinstance(part, Tensor) for part in parts):
-        raise DataError("a repair takes batches of one tensor each, with labels or without; these are none")
+    parts = [batch.inputs for batch in batches(data, model)]
+    if not all(isinstance(part, Tensor) for part in parts):
+        raise DataError("a repair takes batches of one tensor each, with labels or without; these have several inputs")
     return torch.cat(parts)

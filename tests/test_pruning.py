@@ -12,6 +12,7 @@ from elastic import models
 from elastic.costs import Cost
 from elastic.errors import NothingToPrune, TargetError, TraceError, UnknownName
 from elastic.proofs import same_bits
+from elastic.recovery.memory import peak_bytes
 from elastic.targets import parse_target
 
 EXAMPLE = torch.zeros(1, 1, 8, 8)
@@ -141,3 +142,11 @@ REFUSED = {
 def test_what_can_not_be_done_is_refused(model, options, error, why):
     with pytest.raises(error, match=why):
         elastic.prune(model, **{"example": EXAMPLE, "target": "macs=50%"} | options)
+
+
+def test_the_recipe_counts_the_images_that_were_used(model):
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%")
+    images = torch.randn(6, *EXAMPLE.shape[1:], generator=torch.Generator().manual_seed(0))
+    networks = [network.eval() for network in (copy.deepcopy(model), pruned.model)]
+    three = 3 * sum(peak_bytes(lambda network=network: network(images[:2])) for network in networks)  # twice two halves
+    assert pruned.recovered(images, memory=three).recipe["recovered_on"] == 3
