@@ -43,6 +43,7 @@ class Search:
         self.decisions = decisions or Decisions()
         self.attributes = attributes or Attributes(subject.twin)
         self.settled: set[Choice] = set()
+        self.tried_alone: set[Choice] = set()  # on the module that makes them
         self.has_looked = False  # for heads that only training uses
         self.failed_at: set[int] = set()  # operations at which something was frozen
         self.dead: list[tuple[tuple[str, int], IntArray, str]] = []  # an axis, positions on it, and the reason
@@ -92,6 +93,7 @@ class Search:
                 part = self.subject.part(path, follower)
                 try:
                     Search(part, self.decisions, self.attributes.within(part.twin)).labels()
+                    self.tried_alone |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
                 except TraceError as reason:  # a module that can't be run alone is settled with the rest
                     log.debug("%s: %s", path, reason)
                 self.settled |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
@@ -133,8 +135,10 @@ class Search:
         table[-1] = NEVER  # of labels that are NEVER
         self.units = table[roots]
         times = 2 if self.decisions.taken else 1  # without a choice, nothing was open but sizes in code
-        uneven = uneven_removals(plan, plan.groups, times=times) if plan.units else ()
-        for levels in itertools.chain(uneven, self._edges(follower, plan)):
+        draws = uneven_removals(plan, plan.groups, times=times) if plan.units else iter(())
+        if self.decisions.taken and self.decisions.taken.keys() <= self.tried_alone:
+            draws = itertools.islice(draws, 1)  # where it was made, each choice was tried with all of them
+        for levels in itertools.chain(draws, self._edges(follower, plan)):
             if found := conflicts(self.subject, plan, levels, follower.steps, self.units, self.decisions):
                 return found
         return []
