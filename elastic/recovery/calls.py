@@ -5,7 +5,7 @@ networks of the same code make the same calls, so a call is known by its number.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,6 +33,10 @@ class Call:
         """Return what the function makes, with other arguments at the positions that are given."""
         args = [(changed or {}).get(position, value) for position, value in enumerate(self.args)]
         return self.func(*args, **self.kwargs)
+
+    def with_first(self, value: Any) -> "Call":
+        """Return the same call with another first argument."""
+        return replace(self, args=(value, *self.args[1:]))
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """Return an argument by its position or its name."""

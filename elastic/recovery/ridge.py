@@ -6,10 +6,28 @@ not rows.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """Sums over rows, in float64: of a layer's columns with each other and with its error, and of squared errors.
+
+    `gram` [groups, columns + 1, columns + 1], `right` [groups, columns + 1, outputs]; the last column is the constant.
+    """
+
+    gram: Tensor
+    right: Tensor
+    error: float
+    count: int
+
+    def __add__(self, other: "Products") -> "Products":
+        return Products(
+            self.gram + other.gram, self.right + other.right, self.error + other.error, self.count + other.count
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,25 +40,40 @@ class Step:
     after: float
 
 
-def solve(chunks: Iterable[tuple[Tensor, Tensor]], *, strength: float, constant: bool) -> Step:
-    """Return the step that takes away most of the error.
+def products(chunks: Iterable[tuple[Tensor, Tensor]], *, constant: bool) -> Products:
+    """Return the sums over rows that a layer reads [groups, rows, columns], and their errors [groups, rows, outputs].
 
-    `chunks`: rows that a layer reads [groups, rows, columns], and the error of what it makes of them [groups, rows,
-    outputs]. The constant is not pulled to zero; where there may be none it is zero. Products are in float32 within a
-    chunk, their sums and the solution in float64.
+    Products are in float32 within a chunk. Where there may be no constant its column is zero.
     """
     gram = right = torch.zeros(())
-    before, count = 0.0, 0
+    squares, count = 0.0, 0
     for part, error in chunks:
         rows = torch.cat([part, part.new_full((*part.shape[:2], 1), float(constant))], 2)
-        gram = gram + (rows.mT @ rows).double()
-        right = right + (rows.mT @ error).double()
-        before += float(error.square().sum(dtype=torch.float64))
+        gram = gram.to(rows.device) + (rows.mT @ rows).double()
+        right = right.to(rows.device) + (rows.mT @ error).double()
+        squares += float(error.square().sum(dtype=torch.float64))
         count += part.shape[1]
-    pull = torch.zeros_like(gram.diagonal(dim1=1, dim2=2))
-    mean = gram.diagonal(dim1=1, dim2=2)[:, :-1].mean(1, keepdim=True)
+    return Products(gram, right, squares, count)
+
+
+def pulled(found: Products, strength: float) -> Tensor:
+    """Return the products of columns with the pull added: the matrix to solve with. The constant is not pulled."""
+    diagonal = found.gram.diagonal(dim1=1, dim2=2)
+    pull = torch.zeros_like(diagonal)
+    mean = diagonal[:, :-1].mean(1, keepdim=True)
     pull[:, :-1] = (strength * mean).clamp_min(1e-12)  # a layer that reads nothing but zeros keeps its weights
-    pull[:, -1] = 1e-9 * count if constant else 1.0
-    step = torch.linalg.solve(gram + torch.diag_embed(pull), right)
-    after = before + float((step * (gram @ step - 2 * right)).sum())
-    return Step(step[:, :-1].float(), step[:, -1].float(), before, max(after, 0.0))
+    pull[:, -1] = torch.where(diagonal[:, -1] > 0, 1e-9 * found.count, 1.0)
+    return found.gram + torch.diag_embed(pull)
+
+
+def solve(found: Products, *, strength: float) -> Step:
+    """Return the step that takes away most of the error."""
+    step = torch.linalg.solve(pulled(found, strength), found.right)
+    after = found.error + float((step * (found.gram @ step - 2 * found.right)).sum())
+    return Step(step[:, :-1].float(), step[:, -1].float(), found.error, max(after, 0.0))
+
+
+def moved(found: Products, step: Step) -> Products:
+    """Return the products of the same rows once a step is taken."""
+    taken = torch.cat([step.weights, step.constant[:, None]], 1).double()
+    return replace(found, right=found.right - found.gram @ taken, error=step.after)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import grad
 
 from elastic.recovery.calls import Call
 
@@ -87,9 +88,48 @@ def at(made: Tensor, layer: Layer, index: Index) -> Tensor:
     return found.reshape(len(index[0]), layer.groups, -1).transpose(0, 1)
 
 
-def weights(layer: Layer) -> Tensor:
-    """Return a layer's weights as matrices, [groups, columns, outputs of a group]."""
-    return layer.weight.reshape(layer.groups, layer.weight.shape[0] // layer.groups, -1).transpose(1, 2)
+def every(made: Tensor, layer: Layer) -> Tensor:
+    """Return a layer's outputs at all positions, [groups, rows, outputs of a group]."""
+    found = made.movedim(layer.out_dim, -1)
+    return found.reshape(-1, layer.groups, found.shape[-1] // layer.groups).transpose(0, 1)
+
+
+def times(layer: Layer, weights: Tensor, constant: Tensor) -> Tensor:
+    """Return what a layer makes with matrices [groups, columns, outputs of a group] and [groups, outputs] for weights.
+
+    Shaped as the layer's own output is.
+    """
+    weight, bias = as_weight(layer, weights), constant.reshape(-1)
+    if not layer.stride:
+        return F.linear(layer.x, weight, bias)
+    convolve: Any = (F.conv1d, F.conv2d, F.conv3d)[len(layer.stride) - 1]
+    made: Tensor = convolve(layer.padded, weight, bias, layer.stride, 0, layer.dilation, layer.groups)
+    return made
+
+
+def products(layer: Layer, images: slice, made: Tensor) -> Tensor:
+    """Return the sums, over the positions of some images, of what a layer reads by `made` [images, ..] there.
+
+    [groups, columns + 1, outputs of a group]; the last column is the constant.
+    """
+    if not layer.stride:
+        sums = made.flatten(0, -2).mT @ layer.x[images].flatten(0, -2)  # [out, in]
+    else:
+        weight_of: Any = (grad.conv1d_weight, grad.conv2d_weight, grad.conv3d_weight)[len(layer.stride) - 1]
+        x, shape = layer.padded[images], layer.weight.shape
+        sums = weight_of(x, shape, made, layer.stride, 0, layer.dilation, layer.groups)
+    return torch.cat([weights(layer, sums), every(made, layer).sum(1, keepdim=True)], 1)
+
+
+def weights(layer: Layer, weight: Tensor | None = None) -> Tensor:
+    """Return a layer's weights, or others of their shape, as matrices, [groups, columns, outputs of a group]."""
+    weight = layer.weight if weight is None else weight
+    return weight.reshape(layer.groups, weight.shape[0] // layer.groups, -1).transpose(1, 2)
+
+
+def as_weight(layer: Layer, matrices: Tensor) -> Tensor:
+    """Return matrices [groups, columns, outputs of a group] in the shape of a layer's weight."""
+    return matrices.mT.reshape(layer.weight.shape)
 
 
 def _windows(layer: Layer) -> Tensor:

@@ -1,12 +1,13 @@
 """Sites: which layers of a network can be fitted, and where: at the sum that a layer's output goes into, or at itself.
 
 What lies between a layer and a sum must be undone to carry the sum's error back to the layer: a norm in eval mode, a
-scale for each channel, another order of axes. Found in a run on a few images, by following each layer's output.
+scale for each channel, another order of axes. What lies between two layers that follow each other may be anything that
+can be run again for some of the images. Found in a run on a few images, by following each layer's output.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from elastic.recovery.calls import LAYERS, SUMS, Call, Watch, names_of
 
 Chain = tuple[tuple[int, int], ...]
+Key = tuple[int, int]  # a tensor's identity, and how often it was changed in place
+NO_KEY: Key = (0, -1)
 
 SCALES = frozenset(("mul", "__mul__", "__rmul__", "mul_", "__imul__"))
 SAME = frozenset(("dropout", "contiguous", "alpha_dropout", "feature_dropout", "dropout2d", "identity"))
@@ -29,7 +32,7 @@ class Site:
     `chain` are the calls between it and the sum that it goes into, each with the position of the argument that comes
     from the layer; `total` is that sum and `side` which of its operands it is; without a sum the layer's own output is
     what is matched. `shift` is what takes the constant: a bias, or the mean of the norm that comes next, whose sign is
-    the other one.
+    the other one. `before` is the layer whose output comes here and nowhere else, by the calls of `path`.
     """
 
     weight: str
@@ -39,6 +42,8 @@ class Site:
     side: int = 0
     shift: str | None = None
     is_mean: bool = False
+    before: int | None = None
+    path: tuple[int, ...] = ()
 
     @property
     def at(self) -> int:
@@ -71,23 +76,31 @@ def undone(call: Call, side: int, error: Tensor) -> Tensor:
 
 
 class _Watcher:
+    """Follows tensors from layer to layer. A tensor that is changed in place is another one from there on."""
+
     def __init__(self, names: Mapping[int, str]) -> None:
         self.names = names
-        self.alive: list[Any] = []  # so that no identity is used twice
-        self.uses: Counter[int] = Counter()
+        self.given: dict[int, Key] = {}  # of the call that runs: its tensors by identity
+        self.uses: Counter[Key] = Counter()
         self.runs: Counter[str] = Counter()
-        self.carried: dict[int, tuple[int, Chain]] = {}  # by tensor: the layer that made it, calls since
+        self.carried: dict[Key, tuple[int, Chain]] = {}  # the layer that made it, calls since
+        self.led: dict[Key, tuple[int, tuple[int, ...]]] = {}  # the same, with calls of any kind
+        self.before: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self.calls: dict[int, tuple[Call, Any]] = {}  # and what they made; kept so that no identity is used twice
+        self.copies: dict[int, Tensor] = {}  # of what calls made, before it was changed in place
+        self.keys: dict[int, Key] = {}  # of what calls made
         self.layers: dict[int, str] = {}
         self.shifts: dict[int, tuple[str, bool]] = {}
-        self.totals: dict[int, tuple[Chain, int, int, list[int]]] = {}
+        self.totals: dict[int, tuple[Chain, int, int]] = {}
 
     def answer(self, call: Call) -> Any:
+        self.given = {id(a): _key(a) for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor)}
         made = call.run()
         if isinstance(made, Tensor | tuple | list):  # not a question about its shape
-            for tensor in (a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor)):
-                self.uses[id(tensor)] += 1
-            self.alive += [made, call]
+            self.uses.update(self.given.values())
+            self.calls[call.number] = (call, made)
         if isinstance(made, Tensor):
+            self.keys[call.number], self.copies[call.number] = _key(made), made.clone()
             self._follow(call, made)
         return made
 
@@ -97,13 +110,40 @@ class _Watcher:
             if self.runs[weight] > 1:
                 continue  # a layer that runs several times has several inputs
             shift, is_mean = self.shifts.get(number, (None, False))
-            chain, total, side, passed = self.totals.get(number, ((), None, 0, []))
-            if any(self.uses[tensor] > 1 for tensor in passed):
-                chain, total, side = (), None, 0  # what goes elsewhere too can't be bent for a sum
-            found.append(Site(weight, number, chain, total, side, shift, is_mean))
+            chain, total, side = self.totals.get(number, ((), None, 0))
+            if self._goes_elsewhere(number, *(each for each, _ in chain)):
+                chain, total, side = (), None, 0  # and can't be bent for a sum
+            found.append(self._with_before(Site(weight, number, chain, total, side, shift, is_mean)))
         return found
 
+    def _goes_elsewhere(self, *numbers: int) -> bool:
+        return any(self.uses[self.keys[number]] > 1 for number in numbers)
+
+    def _with_before(self, site: Site) -> Site:
+        before, path = self.before.get(site.call, (None, ()))
+        if before is None or self.runs[self.layers[before]] > 1 or self._goes_elsewhere(before, *path):
+            return site
+        found = replace(site, before=before, path=path)
+        return found if self._can_run_in_parts(found) else site
+
+    def _can_run_in_parts(self, site: Site) -> bool:
+        """Return whether what lies from the layer before to the end makes of one image what it made of it among all."""
+        first = self.calls[site.before or 0][0].args[0]
+        part = first[:1]
+        straight = [(number, 0) for number in (site.before or 0, *site.path, site.call)]
+        try:
+            for number, side in (*straight, *site.chain):
+                call = self.calls[number][0]
+                if len(call.args[side]) != len(first):
+                    return False
+                part = call.run({side: part})
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return False
+        whole = self.copies[number][:1]
+        return part.shape == whole.shape and bool(torch.allclose(part, whole, rtol=1e-3, atol=1e-5))
+
     def _follow(self, call: Call, made: Tensor) -> None:
+        self._lead(call, made)
         if call.name in LAYERS:
             self._begin(call, made)
         elif call.name in SUMS:
@@ -113,12 +153,24 @@ class _Watcher:
             for side in (0, 1) if call.name in SCALES else (0,):
                 self._pass(call, side, made)
 
+    def _lead(self, call: Call, made: Tensor) -> None:
+        led = self.led.get(self._key_of(call, 0))
+        if call.name in LAYERS:
+            if led is not None:
+                self.before[call.number] = led
+            if id(call.get(1, "weight")) in self.names:
+                self.led[_key(made)] = (call.number, ())
+        elif led is not None:
+            others = [a for a in (*call.args[1:], *call.kwargs.values()) if isinstance(a, Tensor)]
+            if all(id(other) in self.names for other in others):
+                self.led[_key(made)] = (led[0], (*led[1], call.number))
+
     def _pass(self, call: Call, side: int, made: Tensor) -> None:
-        given = call.args[side] if len(call.args) > side else None
-        if id(given) not in self.carried or not self._can_be_undone(call, side, made):
+        given = self._key_of(call, side)
+        if given not in self.carried or not self._can_be_undone(call, side, made):
             return
-        number, chain = self.carried[id(given)]
-        self.carried[id(made)] = (number, (*chain, (call.number, side)))
+        number, chain = self.carried[given]
+        self.carried[_key(made)] = (number, (*chain, (call.number, side)))
         if call.name == "batch_norm" and not chain and number not in self.shifts:
             mean = self.names.get(id(call.get(1, "running_mean")))
             if mean is not None:
@@ -130,19 +182,21 @@ class _Watcher:
             return  # a weight that is computed
         self.runs[weight] += 1
         self.layers[call.number] = weight
-        self.carried[id(made)] = (call.number, ())
+        self.carried[_key(made)] = (call.number, ())
         if (bias := self.names.get(id(call.get(2, "bias")))) is not None:
             self.shifts[call.number] = (bias, False)
 
     def _end(self, call: Call, side: int) -> None:
-        operand = call.get(side, "other")
-        if not isinstance(operand, Tensor) or id(operand) not in self.carried:
+        given = self._key_of(call, side)
+        if given not in self.carried or len(call.args) < 2:
             return
-        number, chain = self.carried[id(operand)]
-        other = call.get(1 - side, "other")
+        operand, other = call.args[side], call.args[1 - side]
         if isinstance(other, Tensor) and other.shape == operand.shape and call.get(2, "alpha", 1) == 1:
-            passed = [tensor for tensor, (layer, _) in self.carried.items() if layer == number]
-            self.totals.setdefault(number, (chain, call.number, side, passed))
+            number, chain = self.carried[given]
+            self.totals.setdefault(number, (chain, call.number, side))
+
+    def _key_of(self, call: Call, side: int) -> Key:
+        return self.given.get(id(call.args[side]), NO_KEY) if len(call.args) > side else NO_KEY
 
     def _can_be_undone(self, call: Call, side: int, made: Tensor) -> bool:
         if call.name == "batch_norm":
@@ -154,3 +208,7 @@ class _Watcher:
         if call.name in SAME:
             return made.shape == call.args[0].shape and bool(torch.equal(made, call.args[0]))
         return call.name in MOVES or (call.name in SHAPES and made.numel() == call.args[0].numel())
+
+
+def _key(tensor: Tensor) -> Key:
+    return id(tensor), tensor._version

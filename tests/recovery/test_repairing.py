@@ -26,8 +26,8 @@ def cut_network(model, plan, levels):
     return fitted(model, state, plan.sizes(levels))
 
 
-def images(example, count=16):
-    generator = torch.Generator().manual_seed(0)
+def images(example, count=16, seed=0):
+    generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, *example.shape[1:], generator=generator)
 
 
@@ -143,17 +143,20 @@ def test_inputs_of_another_shape_are_refused():
         repair(cut_network(model, plan, levels), model, plan, levels, torch.randn(4, 2, 6, 6))
 
 
-def test_more_images_than_fit_are_left_out_with_a_word(caplog):
+def test_more_images_than_fit_are_taken_in_parts():
     model, example = repeated(), torch.randn(1, 3, 6, 6)
     plan = elastic.trace(model, example)
     levels = halved(plan)
     small = cut_network(model, plan, levels)
+    x, held_out = images(example), images(example, seed=1)
     each = 2 * (peak_bytes(lambda: model(example)) + peak_bytes(lambda: small(example)))
-    done = repair(small, model, plan, levels, images(example), memory=5 * each)
-    assert done.images == 5
-    assert "5 of 16 images are used" in caplog.text
+    before, seen = error(small, model, held_out), []
+    done = repair(small, model, plan, levels, x, memory=6 * each, progress=lambda *at: seen.append(at))
+    assert (done.images, done.parts) == (len(x), 3)
+    assert seen[-1] == (6, 6)
+    assert error(small, model, held_out) < before
     with pytest.raises(DataError, match="not even one input"):
-        repair(small, model, plan, levels, images(example), memory=each // 2)
+        repair(small, model, plan, levels, x, memory=each // 2)
 
 
 def test_the_peak_is_of_what_is_alive_at_once():

@@ -44,6 +44,12 @@ def scaled(net, x):
     return x + (net.scale * net.a(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
 
 
+def in_place(net, x):
+    made = net.norm(net.b(F.relu(net.a(x), inplace=True)))
+    made += x
+    return net.c(F.relu(made, inplace=True))
+
+
 X = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
 NETS = {
     "alone": (Net(lambda net, x: net.a(x), a=conv(4, 4)), "a.weight", None, "a.bias"),
@@ -101,3 +107,28 @@ def test_both_layers_of_a_sum_are_fitted_there():
     first, second = find_sites(net, lambda: net(X))
     assert first.at == second.at == 2
     assert (first.side, second.side) == (0, 1)
+
+
+def test_sums_and_activations_in_place_are_followed():
+    net = with_norm()
+    net.run, net.c = in_place, conv(4, 4)
+    sites = {site.weight: site for site in find_sites(net, lambda: net(X))}
+    assert sites["b.weight"].total is not None
+    assert sites["b.weight"].before == sites["a.weight"].call
+    assert len(sites["b.weight"].path) == 1
+    assert sites["c.weight"].before is None  # what it reads is a sum
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda net, y: y + F.relu(y),
+        lambda net, y: F.relu(y).view(2, 4, 5, 6),
+        lambda net, y: y.roll(1, 0),
+        lambda net, y: F.relu(y) * net.b.weight.mean(),
+    ],
+    ids=["goes two ways", "of so many images", "mixes images", "takes what is computed"],
+)
+def test_no_layer_before_where_images_can_not_go_alone(between):
+    net = Net(lambda net, x: net.b(between(net, net.a(x))), a=conv(4, 4), b=conv(4, 4))
+    assert [site.before for site in find_sites(net, lambda: net(X))] == [None, None]

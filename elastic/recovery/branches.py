@@ -1,0 +1,40 @@
+"""Branches: a layer at the moment at which it is fitted, with what lies between it and the end where it is matched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from elastic.recovery.calls import Call
+from elastic.recovery.sites import Site, undone
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A layer with what it now reads, the calls after it up to a sum, and what they should make for the sum."""
+
+    site: Site
+    call: Call
+    between: Sequence[tuple[Call, int]]
+    wanted: Tensor
+
+    def end(self, made: Tensor) -> Tensor:
+        """Return what arrives at the sum of what the layer makes."""
+        for call, side in self.between:
+            made = call.run({side: made})
+        return made
+
+    def error(self, made: Tensor) -> Tensor:
+        """Return what has to be added to what the layer makes."""
+        error = self.wanted - self.end(made)
+        for call, side in reversed(self.between):
+            error = undone(call, side, error)
+        return error
+
+    def reading(self, x: Tensor) -> "Branch":
+        """Return the same where the layer reads something else."""
+        return replace(self, call=self.call.with_first(x))
+
+    def on(self, images: Tensor) -> "Branch":
+        """Return the same for some of the images."""
+        return replace(self.reading(self.call.args[0][images]), wanted=self.wanted[images])

@@ -1,0 +1,129 @@
+"""Fitting: the weights of one layer solved for, and those of the layer before for its sake."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from elastic.recovery import ridge, rows
+from elastic.recovery.branches import Branch
+from elastic.recovery.calls import Call
+from elastic.recovery.pairs import Pair, after
+from elastic.recovery.sites import Site
+
+CHUNK = 8_192  # positions that are read at once
+PRODUCTS = 1.5e11  # of rows, by columns squared: a wider layer is fitted on fewer positions
+LEAST = 8  # positions for each column, though
+LEAST_IMAGES = 32  # on which the layer before is changed
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How far a layer was from what is wanted, before and after: squared errors as shares of what is wanted."""
+
+    weight: str
+    before: float
+    after: float
+
+
+@dataclass(eq=False)
+class Fitter:
+    """Changes weights, and remembers what later parts of the images need: products of rows, not rows.
+
+    `shift`: changes the tensor of that name by a constant for each output.
+    """
+
+    strength: float
+    positions: int
+    rounds: int
+    generator: torch.Generator
+    shift: Callable[[str, Tensor], object]
+    keeps: bool = False  # whether there are later parts
+    fits: dict[str, Fit] = field(default_factory=dict)
+    seen: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)  # in this part, and what was wanted
+    earlier: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)
+    grams: dict[int, Tensor] = field(default_factory=dict)  # of layers that may be changed once more
+    advanced: set[int] = field(default_factory=set)  # layers whose own outputs are not matched any more
+
+    def next_part(self) -> None:
+        """Take what was seen as what is known."""
+        self.earlier |= self.seen
+        self.seen = {}
+
+    def fit(self, branch: Branch) -> bool:
+        """Change the weights of a layer by what its error asks for; return whether they had to."""
+        site, layer = branch.site, rows.layer_of(branch.call)
+        if site.call in self.advanced:
+            return False
+        made: Tensor = branch.call.run()
+        error = branch.error(made)
+        if not (error.any() and error.isfinite().all()):  # a channel whose norm has no gain can't be reached
+            return False
+        found, energy = self._products(site, layer, made, error)
+        step = ridge.solve(found, strength=self.strength)
+        before = self.fits[site.weight].before if site.weight in self.fits else step.before / energy
+        self.fits[site.weight] = Fit(site.weight, before, step.after / energy)
+        if self.keeps:
+            self.seen[site.call] = (ridge.moved(found, step), energy)
+        self._take(site, layer, step.weights, step.constant)
+        return True
+
+    def advance(self, site: Site, call: Call, path: Sequence[Call], branch: Branch) -> Branch | None:
+        """Change the weights of the layer before a branch, of `site`; return the branch that reads what that makes.
+
+        None if no step helps. The branch is to be fitted again.
+        """
+        images = self._some_images(call)
+        part = call.with_first(call.args[0][images])
+        pair = Pair(part, path, branch.on(images), self._gram(site, part), site.shift is not None)
+        steps = 0
+        while steps < self.rounds and pair.advance(self.generator):
+            steps += 1
+            if steps < self.rounds:
+                self.fit(pair.second.reading(pair.read(pair.made)))
+        if not steps:
+            return None
+        self._take(site, pair.layer, pair.step, pair.constant)
+        if self.keeps:
+            self.advanced.add(site.call)
+        return branch.reading(after(call.run(), path))
+
+    def _products(self, site: Site, layer: rows.Layer, made: Tensor, error: Tensor) -> tuple[ridge.Products, float]:
+        """Return what a layer is solved for with, that of earlier parts too, and the square of what is wanted."""
+        index = rows.choose(made, layer, self._most(layer), self.generator)
+        found = ridge.products(_chunks(layer, error, index), constant=site.shift is not None)
+        energy = float(rows.at(made + error, layer, index).square().sum(dtype=torch.float64)) or 1.0
+        if site.call in self.earlier:
+            known, before = self.earlier[site.call]
+            found, energy = found + known, energy + before
+        self.grams[site.call] = ridge.pulled(found, self.strength) / found.count
+        return found, energy
+
+    def _gram(self, site: Site, call: Call) -> Tensor:
+        """Return the mean products of what a layer reads, those that it was fitted with, where it was."""
+        if site.call not in self.grams:
+            made: Tensor = call.run()
+            self._products(site, rows.layer_of(call), made, torch.zeros_like(made))
+        return self.grams[site.call]
+
+    def _some_images(self, call: Call) -> Tensor:
+        """Return the images on which a layer has about as many positions as it is fitted on."""
+        layer, count = rows.layer_of(call), len(call.args[0])
+        one: Tensor = call.with_first(call.args[0][:1]).run()
+        most = max(LEAST_IMAGES, self._most(layer) * one.shape[layer.out_dim] // one.numel())
+        return torch.randperm(count, generator=self.generator)[:most].sort().values.to(one.device)
+
+    def _most(self, layer: rows.Layer) -> int:
+        return min(self.positions, max(LEAST * layer.columns, int(PRODUCTS / layer.columns**2)))
+
+    def _take(self, site: Site, layer: rows.Layer, weights: Tensor, constant: Tensor) -> None:
+        layer.weight.add_(rows.as_weight(layer, weights))
+        if site.shift is not None:
+            self.shift(site.shift, -constant.reshape(-1) if site.is_mean else constant.reshape(-1))
+
+
+def _chunks(layer: rows.Layer, error: Tensor, index: rows.Index) -> Iterator[tuple[Tensor, Tensor]]:
+    for first in range(0, len(index[0]), CHUNK):
+        part = tuple(places[first : first + CHUNK] for places in index)
+        yield rows.read(layer, part), rows.at(error, layer, part)

@@ -1,0 +1,106 @@
+"""Passing: one pass of the cut network in step with the whole one, in which layers change before others read them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elastic.plan import IntArray
+from elastic.recovery import rows
+from elastic.recovery.branches import Branch
+from elastic.recovery.calls import Call
+from elastic.recovery.companion import Companion
+from elastic.recovery.fitting import Fitter
+from elastic.recovery.sites import Site
+
+
+@dataclass(eq=False)
+class Pass:
+    """Answers the calls of the cut network. `kept`: positions that it has of the whole one's axes."""
+
+    sites: Sequence[Site]
+    kept: Mapping[str, Mapping[int, IntArray]]
+    wanted: Companion
+    fitter: Fitter
+    report: Callable[[int], None]  # is told how many more layers are done
+
+    def __post_init__(self) -> None:
+        self.by_call = {site.call: site for site in self.sites}
+        self.ends: dict[int, list[Site]] = {}
+        for site in self.sites:
+            self.ends.setdefault(site.at, []).append(site)
+        pairs = [site for site in self.sites if site.before is not None and self.fitter.rounds]
+        self.firsts = {site.before for site in pairs}
+        chains = {number for site in self.sites for number, _ in site.chain}
+        self.light = {number for site in pairs for number in site.path} - chains  # what they read is made anew
+        self.awaited = {site.call for site in self.sites if site.total is not None} | self.firsts | chains | self.light
+        self.calls: dict[int, Call] = {}  # of layers that are still needed, and those between
+
+    def answer(self, call: Call) -> Any:
+        """Return what a call makes, once the layers that it ends are fitted."""
+        if call.number in self.awaited:
+            self.calls[call.number] = call.with_first(None) if call.number in self.light else call
+        sites = self.ends.get(call.number)
+        if sites is None:
+            return None
+        made = self._fit_alone(sites[0], call) if sites[0].total is None else self._fit_sum(sites, call)
+        for site in sites:
+            self._forget(site)
+        self.report(len(sites))
+        return made
+
+    def _fit_alone(self, site: Site, call: Call) -> Tensor:
+        made: Tensor = call.run()
+        wanted = self._kept_of(self.wanted.next(), made, site)
+        branch = None if wanted is None else self._fitted(Branch(site, call, (), wanted))
+        return made if branch is None else branch.call.run()
+
+    def _fit_sum(self, sites: Sequence[Site], call: Call) -> Tensor:
+        whole, operands = self.wanted.next(), list(call.args[:2])
+        # The layer with the most weights first: what it can't reach is left for the other.
+        for site in sorted(sites, key=lambda site: -rows.layer_of(self.calls[site.call]).columns):
+            wanted = self._kept_of(whole, operands[site.side], site)
+            if wanted is None:
+                continue
+            between = [(self.calls[number], side) for number, side in site.chain]
+            branch = self._fitted(Branch(site, self.calls[site.call], between, wanted - operands[1 - site.side]))
+            if branch is not None:
+                operands[site.side] = branch.end(branch.call.run())
+        result: Tensor = call.run(dict(enumerate(operands)))
+        return result
+
+    def _fitted(self, branch: Branch) -> Branch | None:
+        """Change the weights of a layer, and of the one before; return the branch as it is then, None if it stays."""
+        site = branch.site
+        if not self.fitter.fit(branch):
+            return None
+        if site.before is not None and site.before in self.firsts:
+            path = [self.calls[number] for number in site.path]
+            advanced = self.fitter.advance(self.by_call[site.before], self.calls[site.before], path, branch)
+            if advanced is not None:
+                self.fitter.fit(advanced)
+                branch = advanced
+        if site.call in self.firsts:
+            self.calls[site.call] = branch.call
+        return branch
+
+    def _forget(self, site: Site) -> None:
+        """Let go of what nobody needs from here on."""
+        for number in (site.before, *site.path, *(number for number, _ in site.chain)):
+            self.calls.pop(number, None)  # type: ignore[arg-type]
+            self.fitter.grams.pop(number, None)  # type: ignore[arg-type]
+        if site.call not in self.firsts:
+            self.calls.pop(site.call, None)
+            self.fitter.grams.pop(site.call, None)
+
+    def _kept_of(self, whole: Tensor, cut: Tensor, site: Site) -> Tensor | None:
+        """Return the channels that the cut network has of a tensor; None where shapes don't tell which they are."""
+        differ = [dim for dim, (a, b) in enumerate(zip(whole.shape, cut.shape, strict=True)) if a != b]
+        if not differ:
+            return whole
+        kept = self.kept.get(site.weight, {}).get(0)
+        if len(differ) > 1 or kept is None or len(kept) != cut.shape[differ[0]]:
+            return None
+        return whole.index_select(differ[0], torch.from_numpy(kept).to(whole.device))
