@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from elastic.recovery.calls import Call
-from elastic.recovery.sites import Site, undone
+from elastic.watching.calls import Call
+from elastic.watching.sites import Site, undone
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from elastic.recovery.calls import Call, Watch
+from elastic.watching.calls import Call, Watch
 
 
 class Stopped(BaseException):

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from elastic.recovery import ridge, rows
+from elastic.recovery import ridge
 from elastic.recovery.branches import Branch
-from elastic.recovery.calls import Call
 from elastic.recovery.pairs import Pair, after
-from elastic.recovery.sites import Site
+from elastic.watching import rows
+from elastic.watching.calls import Call
+from elastic.watching.sites import Site
 
 CHUNK = 8_192  # positions that are read at once
 PRODUCTS = 1.5e11  # of rows, by columns squared: a wider layer is fitted on fewer positions

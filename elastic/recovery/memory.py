@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from elastic.recovery.calls import Call, Watch
+from elastic.watching.calls import Call, Watch
 
 SHARE = 0.5  # of what is free, where no limit is given
 HELD = 2.0  # times what is alive in a run: what waits for a sum, errors, and what is read of a layer's input

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elastic.recovery import rows
 from elastic.recovery.branches import Branch
-from elastic.recovery.calls import Call
+from elastic.watching import rows
+from elastic.watching.calls import Call
 
 AT_ONCE = 65_536  # positions of the first layer's output that the error is carried back to at once
 DAMPING = 1e-2  # of the Jacobian's products, times their mean

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from elastic.plan import IntArray
-from elastic.recovery import rows
 from elastic.recovery.branches import Branch
-from elastic.recovery.calls import Call
 from elastic.recovery.companion import Companion
 from elastic.recovery.fitting import Fitter
-from elastic.recovery.sites import Site
+from elastic.watching import rows
+from elastic.watching.calls import Call
+from elastic.watching.sites import Site
 
 
 @dataclass(eq=False)

@@ -21,12 +21,12 @@ from elastic.attention import can_be_free, set_free
 from elastic.errors import DataError
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
-from elastic.recovery.calls import Watch
 from elastic.recovery.companion import Companion
 from elastic.recovery.fitting import Fit, Fitter
 from elastic.recovery.memory import images_that_fit
 from elastic.recovery.passing import Pass
-from elastic.recovery.sites import Site, find_sites
+from elastic.watching.calls import Watch
+from elastic.watching.sites import Site, find_sites
 
 Progress = Callable[[int, int], None]  # layers that are done, layers in all
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from elastic.importance import Activation, Energy, score
+from elastic.tracing import trace
 from tests.importance import plain
+from tests.wirings.registry import Wired, conv
 
 
 def inputs_of(model, data):
@@ -27,15 +30,56 @@ def test_activation_is_the_mean_over_all_batches_of_what_consumers_take_in(p):
     np.testing.assert_allclose(Activation(data, p)(model, plan), expected, rtol=1e-12)
 
 
-def test_energy_is_what_a_channel_adds_to_its_consumers():
+def test_energy_is_the_share_of_what_consumers_make():
     model, plan = plain.network("chain")
     data = plain.data_for(model)
     expected = np.zeros(plan.units)
     for name, values in inputs_of(model, data).items():
-        weight = dict(model.named_parameters())[name].detach()
+        module = model.get_submodule(name.removesuffix(".weight"))
+        with torch.no_grad():
+            made = module(values).square().sum().item()
+        weight = module.weight.detach()
+        places = module(values).numel() / len(weight)
         for channel, unit in enumerate(plan.axes[name, 1]):
-            expected[unit] += (weight[:, channel].square().sum() * values[:, channel].square().mean()).item()
-    np.testing.assert_allclose(Energy(data)(model, plan), expected, rtol=1e-12)
+            lost = (weight[:, channel].square().sum() * values[:, channel].square().mean()).item()
+            expected[unit] += lost / (made / places)
+    np.testing.assert_allclose(Energy(data)(model, plan), expected, rtol=1e-5)
+
+
+def residual():
+    """A block whose second layer goes through a norm into a sum; its plan and images."""
+    torch.manual_seed(0)
+
+    def connect(net, x):
+        return x + net.norm(net.second(F.relu(net.first(x))))
+
+    model = Wired(connect, first=conv(3, 4), second=conv(4, 3, bias=False), norm=nn.BatchNorm2d(3)).eval()
+    nn.init.uniform_(model.norm.weight, 0.5, 2)
+    nn.init.uniform_(model.norm.running_var, 0.5, 2)
+    x = torch.randn(4, 3, 6, 6)
+    return model, trace(model, x[:1]), x
+
+
+def test_energy_is_measured_behind_the_norm_and_at_the_sum():
+    model, plan, x = residual()
+    norm = model.norm
+    with torch.no_grad():
+        hidden, total = F.relu(model.first(x)), model(x).square().sum(1).mean().item()
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        weight = model.second.weight * gain.view(-1, 1, 1, 1)
+    lost = weight.square().sum((0, 2, 3)) * hidden.square().mean((0, 2, 3))
+    found = Energy([x])(model, plan)[plan.axes["second.weight", 1]]
+    np.testing.assert_allclose(found, lost / total, rtol=1e-5)
+
+
+def test_energy_stays_where_a_norm_takes_a_scale_away():
+    model, plan, x = residual()
+    before = Energy([x])(model, plan)
+    with torch.no_grad():
+        model.second.weight *= 3
+        model.norm.running_mean *= 3
+        model.norm.running_var *= 9
+    np.testing.assert_allclose(Energy([x])(model, plan), before, rtol=1e-3)
 
 
 def test_batches_of_other_sizes_give_the_same_activation():

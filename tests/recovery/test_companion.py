@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from elastic.recovery.calls import Watch
 from elastic.recovery.companion import Companion
+from elastic.watching.calls import Watch
 
 NET = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
 X = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))

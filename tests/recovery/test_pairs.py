@@ -5,11 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from elastic.recovery import ridge, rows
+from elastic.recovery import ridge
 from elastic.recovery.branches import Branch
-from elastic.recovery.calls import Watch
 from elastic.recovery.pairs import Pair
-from elastic.recovery.sites import find_sites
+from elastic.watching import rows
+from elastic.watching.calls import Watch
+from elastic.watching.sites import find_sites
 
 
 def network(groups=1):

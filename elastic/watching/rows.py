@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import grad
 
-from elastic.recovery.calls import Call
+from elastic.watching.calls import Call
 
 Index = tuple[Tensor, ...]  # image, then place along each spatial axis
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.recovery.calls import LAYERS, SUMS, Call, Watch, names_of
+from elastic.watching.calls import LAYERS, SUMS, Call, Watch, names_of
 
 Chain = tuple[tuple[int, int], ...]
 Key = tuple[int, int]  # a tensor's identity, and how often it was changed in place
@@ -51,12 +51,12 @@ class Site:
         return self.call if self.total is None else self.total
 
 
-def find_sites(model: nn.Module, forward: Callable[[], Any]) -> list[Site]:
-    """Return the sites of a network in the order in which they are fitted, each layer that runs once."""
+def find_sites(model: nn.Module, forward: Callable[[], Any], *, repeated: bool = False) -> list[Site]:
+    """Return the sites of a network by where their outputs count, those of layers that run several times if asked."""
     watcher = _Watcher(names_of(model))
     with torch.no_grad(), Watch(watcher.answer):
         forward()
-    return sorted(watcher.sites(), key=lambda site: (site.at, site.call))
+    return sorted(watcher.sites(repeated), key=lambda site: (site.at, site.call))
 
 
 def undone(call: Call, side: int, error: Tensor) -> Tensor:
@@ -104,10 +104,10 @@ class _Watcher:
             self._follow(call, made)
         return made
 
-    def sites(self) -> list[Site]:
+    def sites(self, repeated: bool) -> list[Site]:
         found = []
         for number, weight in self.layers.items():
-            if self.runs[weight] > 1:
+            if self.runs[weight] > 1 and not repeated:
                 continue  # a layer that runs several times has several inputs
             shift, is_mean = self.shifts.get(number, (None, False))
             chain, total, side = self.totals.get(number, ((), None, 0))

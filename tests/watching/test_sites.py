@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from elastic.recovery.calls import Watch
-from elastic.recovery.sites import find_sites, undone
+from elastic.watching.calls import Watch
+from elastic.watching.sites import find_sites, undone
 
 
 class Net(nn.Module):

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from elastic.recovery import rows
-from elastic.recovery.calls import Call
+from elastic.watching import rows
+from elastic.watching.calls import Call
 
 CONVOLUTIONS = {
     "plain": ((2, 4, 7, 7), (6, 4, 3, 3), {"padding": 1}),
