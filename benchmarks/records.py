@@ -37,7 +37,7 @@ def go_through(
     todo = [case for case in cases if case.name not in done]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     for number, case in enumerate(todo, 1):
-        record = {"name": case.name, "suite": case.suite, "family": case.family, **one(case), **_provenance()}
+        record = {"name": case.name, "suite": case.suite, "family": case.family, **one(case), **provenance()}
         with asked.out.open("a") as file:
             file.write(json.dumps(record) + "\n")
         print(f"{number}/{len(todo)} {line(record)}", flush=True)
@@ -55,14 +55,14 @@ def read_records(path: Path) -> dict[str, Record]:
     return {record["name"]: record for record in map(json.loads, lines)}
 
 
-def setting(packages: Sequence[str], records: Iterable[Mapping[str, str]]) -> str:
+def setting(packages: Sequence[str], records: Iterable[Mapping[str, str]], threads: str = "one thread") -> str:
     """Return what a table needs to be judged: machine, versions, days, and the commits that were measured."""
     cores, gib = os.cpu_count(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     days = sorted({record["date"] for record in records})
     commits = ", ".join(sorted({record[key] for record in records for key in ("commit", "checked") if key in record}))
     return (
-        f"{_processor()}, {cores} cores (shared), {gib:.0f} GiB, {platform.system()}, CPU only, one thread; "
+        f"{_processor()}, {cores} cores (shared), {gib:.0f} GiB, {platform.system()}, CPU only, {threads}; "
         f"Python {platform.python_version()}, {versions}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
         f"commit {commits} (+: and what was not committed yet)."
     )
@@ -75,7 +75,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _provenance() -> Record:
+def provenance() -> Record:
     """Return the day and the commit, with a plus if what is measured differs from it."""
     commit = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "elastic") else "")
     return {"date": date.today().isoformat(), "commit": commit}
