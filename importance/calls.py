@@ -10,8 +10,10 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+
+from elastic import watching
+from elastic.watching import Watch
 
 CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 TRANSPOSED = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
@@ -53,30 +55,27 @@ class Call:
         return self.names.get("weight")
 
 
-class Calls(TorchFunctionMode):
+class Calls(Watch):
     """While it is entered, hands every call of a known function to `see`, and keeps the names of `strays`."""
 
     def __init__(self, weights: Mapping[str, nn.Parameter], see: Callable[[Call], None]) -> None:
-        super().__init__()
+        super().__init__(self._run)
         self.names = {id(weight): name for name, weight in weights.items()}
         self.see = see
         self.strays: set[str] = set()
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Return what the function returns."""
-        result = func(*args, **(kwargs or {}))
-        used = [self.names[id(leaf)] for leaf in tree_leaves((args, kwargs or {})) if id(leaf) in self.names]
+    def _run(self, call: watching.Call) -> Any:
+        result = call.run()
+        used = [self.names[id(leaf)] for leaf in tree_leaves((call.args, call.kwargs)) if id(leaf) in self.names]
         if used and any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):
-            self._sort(func, args, kwargs or {}, result, used)
+            self._sort(call, result, used)
         return result
 
-    def _sort(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any, used: list[str]) -> None:
-        arguments = {**dict(zip(PARAMETERS.get(func, ()), args, strict=False)), **kwargs}
+    def _sort(self, call: watching.Call, result: Any, used: list[str]) -> None:
+        arguments = {**dict(zip(PARAMETERS.get(call.func, ()), call.args, strict=False)), **call.kwargs}
         roles = [role for role in ("weight", "bias") if id(arguments.get(role)) in self.names]
         names = {role: self.names[id(arguments[role])] for role in roles}
-        if func in PARAMETERS and sorted(names.values()) == sorted(used):
-            self.see(Call(func, arguments, names, result))
+        if call.func in PARAMETERS and sorted(names.values()) == sorted(used):
+            self.see(Call(call.func, arguments, names, result))
         else:
             self.strays.update(used)

@@ -10,6 +10,7 @@ at the sum that the layer's output goes into, as a share of that sum's. Producer
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,9 @@ class _Layer:
     site: Site
     weight: Tensor | None = None
     out_dim: int = 1
-    second: Tensor = field(default_factory=lambda: torch.zeros(()))  # x^2 of each channel, [groups, channels of a group]
+    second: Tensor = field(
+        default_factory=lambda: torch.zeros(())
+    )  # x^2 of each channel, [groups, channels of a group]
     places: int = 0
     gain: Tensor | None = None  # from the layer's output to the sum, [outputs]
     energy: float = 0.0
@@ -91,13 +94,13 @@ class _Meter:
         self.between = {number for site in sites for number, _ in site.chain}
         self.calls: dict[int, Call] = {}
 
-    def answer(self, call: Call) -> Tensor | None:
+    def answer(self, call: Call) -> Any:
         if call.number in self.between:
             self.calls[call.number] = call
         if call.number in self.layers:
             self._take_in(self.layers[call.number], rows.layer_of(call))
         if call.number not in self.ends:
-            return None
+            return NotImplemented
         made: Tensor = call.run()
         for site in self.ends[call.number]:
             layer = self.layers[site.call]

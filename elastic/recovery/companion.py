@@ -58,7 +58,7 @@ class Companion:
 
     def _answer(self, call: Call) -> Any:
         if call.number not in self.wanted:
-            return None
+            return NotImplemented
         made = call.run()
         self.made.put(made)
         if not self.asked.get():

@@ -44,7 +44,7 @@ class Pass:
             self.calls[call.number] = call.with_first(None) if call.number in self.light else call
         sites = self.ends.get(call.number)
         if sites is None:
-            return None
+            return NotImplemented
         made = self._fit_alone(sites[0], call) if sites[0].total is None else self._fit_sum(sites, call)
         for site in sites:
             self._forget(site)

@@ -44,7 +44,7 @@ class Call:
 
 
 class Watch(TorchFunctionMode):
-    """Counts the calls of a run; `answer` may give what a call makes, or None to let it run."""
+    """Counts the calls of a run; `answer` gives what a call makes, or NotImplemented to let it run."""
 
     def __init__(self, answer: Callable[[Call], Any]) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Watch(TorchFunctionMode):
             return call.run()
         self.count += 1
         made = self.answer(call)
-        return call.run() if made is None else made
+        return call.run() if made is NotImplemented else made
 
 
 def names_of(model: nn.Module) -> dict[int, str]:

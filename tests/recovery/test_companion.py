@@ -15,7 +15,7 @@ X = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
 
 def calls_of(forward):
     found = []
-    with Watch(lambda call: found.append(call.name)):
+    with Watch(lambda call: (found.append(call.name), NotImplemented)[1]):
         forward()
     return found
 

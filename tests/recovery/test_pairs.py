@@ -38,7 +38,7 @@ def opened(net, x):
     """Return the pair of a network's two layers, the second wanting what other weights would make of the input."""
     calls = {}
     first, second = find_sites(net, lambda: net(x))
-    with torch.no_grad(), Watch(lambda call: calls.setdefault(call.number, call) and None):
+    with torch.no_grad(), Watch(lambda call: (calls.setdefault(call.number, call), NotImplemented)[1]):
         made = net(x)
         wanted = made + 0.3 * torch.randn(made.shape, generator=torch.Generator().manual_seed(1))
     layer = rows.layer_of(calls[first.call])
