@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from elastic.cli import demo, doctor, evaluate, export, info, prune, rebuild, verify
+from elastic.cli import compare, demo, doctor, evaluate, export, info, prune, rebuild, sensitivity, verify
 from elastic.cli.printing import plain
 from elastic.errors import ElasticError, UnknownName
 from elastic.version import VERSION
@@ -24,11 +24,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("prune")(prune.prune)
+app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
 app.command("doctor")(doctor.doctor)
+app.command("compare")(compare.compare)
 app.command("eval")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 

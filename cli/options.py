@@ -37,17 +37,28 @@ OwnModel = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of random choices.")]
 Engine = Annotated[str, typer.Option(help="What traces: elastic, or torch-pruning, which reads that library's graph.")]
+Reduction = Annotated[str | None, typer.Option(help="Of a unit's elements: sum (the default), mean or max.")]
+Hessian = Annotated[str | None, typer.Option(help="With hessian: obd (the default), hutchinson or gauss-newton.")]
 Normalisation = Annotated[
-    str,
-    typer.Option(help="What scores of a layer are relative to: none, its mean, its max, or gaussian (z-scores)."),
+    str | None,
+    typer.Option(
+        help="What scores of a layer are relative to: none (the default where scores are losses), its mean (the "
+        "default for all others), its max, or gaussian (z-scores)."
+    ),
 ]
 Scope = Annotated[
-    str,
-    typer.Option(help="Who competes: global (all), uniform (all layers lose one share), isomorphic (like with like)."),
+    str | None,
+    typer.Option(
+        help="Who competes: global (all, the default), uniform (all layers lose one share), isomorphic (like with "
+        "like)."
+    ),
 ]
 Per = Annotated[
     str | None,
-    typer.Option(help="Rank by score lost per macs (multiply-accumulates), params, or size (bytes) that a unit saves."),
+    typer.Option(
+        help="Rank by score lost per macs (multiply-accumulates), params or size (bytes) that a unit saves, or by "
+        "unit. Where scores are losses the default is what the target limits, by unit otherwise."
+    ),
 ]
 Share = Annotated[
     list[str] | None,
@@ -56,12 +67,12 @@ Share = Annotated[
 Freeze = Annotated[list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")]
 
 
-def shares(given: Sequence[str], scope: str) -> dict[str, float]:
+def shares(given: Sequence[str], scope: str | None) -> dict[str, float]:
     """Return the shares that are given as PATTERN=SHARE, by pattern.
 
     Raises BadParameter if one can't be read, or if another scope than that of the rest, global, is given too.
     """
-    if given and scope != "global":
+    if given and scope not in (None, "global"):
         raise typer.BadParameter(f"--share and --scope {scope} were given both; the rest competes globally")
     found: dict[str, float] = {}
     for text in given:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from elastic.cli import options
 from elastic.cli.printing import Steps, count, note, say, show, size, table
 
 if TYPE_CHECKING:
+    from elastic.cli.networks import Opened
     from elastic.pruning import Pruned
 
 
@@ -30,25 +32,32 @@ def prune(
     untrained: Annotated[bool, typer.Option("--untrained", help="Prune a network with random weights.")] = False,
     data: options.Data = None,
     criterion: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What ranks units: magnitude, magnitude-l1, norm-scale, lamp, fpgm, random; with --data also "
-            "activation, energy, taylor, taylor-signed, hessian."
+            help="What ranks units: magnitude (the default), magnitude-l1, norm-scale, lamp, fpgm, random; with --data "
+            "energy (then the default), activation, taylor, taylor-signed, hessian."
         ),
-    ] = "magnitude",
-    reduction: Annotated[str, typer.Option(help="Of a unit's elements: sum, mean or max.")] = "sum",
-    hessian: Annotated[str, typer.Option(help="With hessian: obd, hutchinson or gauss-newton.")] = "obd",
+    ] = None,
+    reduction: options.Reduction = None,
+    hessian: options.Hessian = None,
     calibration: Annotated[
-        int, typer.Option(min=1, help="Training images for criteria that need data, and for --recover.")
+        int, typer.Option(min=1, help="Training images for criteria that need data, and for the repair.")
     ] = 512,
     recover: Annotated[
-        bool,
-        typer.Option("--recover", help="Fit each smaller level to the whole network's outputs, without labels."),
-    ] = False,
-    normalisation: options.Normalisation = "mean",
-    scope: options.Scope = "global",
+        bool | None,
+        typer.Option(
+            "--recover/--no-recover",
+            help="Fit each smaller level to the whole network's outputs, without labels. Done if there is --data.",
+        ),
+    ] = None,
+    normalisation: options.Normalisation = None,
+    scope: options.Scope = None,
     per: options.Per = None,
     share: options.Share = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(help="Widths by measured losses, not by ranking: the file that `elastic sensitivity` wrote."),
+    ] = None,
     keep_at_least: Annotated[
         float,
         typer.Option(callback=_more_than_nothing, help="Channels that every layer keeps; below 1, a share of it."),
@@ -74,7 +83,7 @@ def prune(
     import torch
 
     from elastic import proofs, pruning
-    from elastic.cli.networks import check_output, measure, open_calibration, open_data, open_model
+    from elastic.cli.networks import check_output, measure, open_data, open_model
     from elastic.errors import UnknownName
     from elastic.importance import NEED_DATA, NoInformation
     from elastic.targets import parse_target
@@ -90,15 +99,17 @@ def prune(
     opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
     images = None if data is None else open_data(data, opened.preprocessing, download)
     learned_from = None
-    if recover or criterion in NEED_DATA:
-        learned_from = open_calibration(data, opened.preprocessing, calibration, batch, seed, download)
+    if data is not None or recover or criterion in NEED_DATA:
+        learned_from = _learned_from(
+            opened, data, calibration, batch, seed, download, recover or criterion in NEED_DATA
+        )
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", NoInformation)
         pruned = pruning.prune(
             opened.model, opened.example, target=targets, criterion=criterion,
             normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
             keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], engine=engine, seed=seed,
-            reduction=reduction, hessian=hessian, data=learned_from,  # type: ignore[arg-type]
+            reduction=reduction, hessian=hessian, data=learned_from, recover=False, curves=curves,  # type: ignore[arg-type]
         )  # fmt: skip
     for warning in told:
         note(f"note: {warning.message}")
@@ -119,7 +130,7 @@ def prune(
                 opened.model, pruned.plan, pruned.levels, number, opened.example
             )
         rows.append(row)
-    if recover and learned_from is not None:
+    if recover is not False and learned_from is not None:
         with Steps("fitting layers") as progress:
             pruned = pruned.recovered(pruning.inputs_of(learned_from, opened.model), seed=seed, progress=progress)
         for number, row in enumerate(rows[:-1]):
@@ -136,6 +147,22 @@ def prune(
     written = output.stat().st_size
     result = {"output": str(output), "bytes": written, "levels": rows}
     show(result, json, lambda: _render(rows, f"{output}: {len(rows)} levels in {size(written)}"))
+
+
+def _learned_from(
+    opened: "Opened", data: str | None, count: int, batch: int, seed: int, download: bool, is_needed: bool
+) -> Any:
+    """Return batches of training images; None, with a word, where there are none and they were not asked for."""
+    from elastic.cli.networks import open_calibration
+    from elastic.errors import DataError
+
+    try:
+        return open_calibration(data, opened.preprocessing, count, batch, seed, download)
+    except DataError as reason:
+        if is_needed:
+            raise
+        note(f"note: units are ranked without images, and the network is not repaired: {reason}")
+        return None
 
 
 def _cost(pruned: Any, level: int) -> dict[str, Any]:

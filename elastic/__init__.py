@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from elastic.checkpoint import load_plan as load_plan
     from elastic.checkpoint import load_state as load_state
     from elastic.checkpoint import save as save
+    from elastic.comparing import compare as compare
     from elastic.costs import CostModel as CostModel
     from elastic.cutting import cut as cut
     from elastic.cutting import regrow as regrow
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from elastic.plan import Plan as Plan
     from elastic.pruning import Pruned as Pruned
     from elastic.pruning import prune as prune
+    from elastic.sensitivity import measure_curves as measure_curves
+    from elastic.sensitivity import read_curves as read_curves
     from elastic.tracing import trace as trace
 
 HOMES = {
@@ -34,6 +37,7 @@ HOMES = {
     "load_plan": "elastic.checkpoint",
     "load_state": "elastic.checkpoint",
     "save": "elastic.checkpoint",
+    "compare": "elastic.comparing",
     "CostModel": "elastic.costs",
     "cut": "elastic.cutting",
     "regrow": "elastic.cutting",
@@ -46,6 +50,8 @@ HOMES = {
     "Plan": "elastic.plan",
     "Pruned": "elastic.pruning",
     "prune": "elastic.pruning",
+    "measure_curves": "elastic.sensitivity",
+    "read_curves": "elastic.sensitivity",
     "trace": "elastic.tracing",
 }
 __all__ = ["__version__", *HOMES]  # all of them are strings

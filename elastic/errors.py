@@ -47,6 +47,10 @@ class PlanMismatch(ElasticError, ValueError):
     """Levels, scores or a state dict that don't belong to the plan."""
 
 
+class CurvesMismatch(ElasticError, ValueError):
+    """Losses that were measured of another network, otherwise, or not to the end."""
+
+
 class ShellMismatch(ElasticError, ValueError):
     """A shell that doesn't fit the tensor that it belongs to."""
 
@@ -69,6 +73,10 @@ class PathError(ElasticError, OSError):
 
 class OutputExists(ElasticError, FileExistsError):
     """A file that is in the way; nothing is overwritten unasked."""
+
+
+class ComparisonMismatch(ElasticError, ValueError):
+    """Runs in a file that were made otherwise than those that are asked for now."""
 
 
 class ExportError(ElasticError, RuntimeError):

@@ -1,9 +1,10 @@
 """Prune: trace, score, allocate and cut in one verb, for when the defaults will do."""
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.allocation import Normalisation, Scope, allocate, smallest_first
+from elastic.allocation import (
+    Normalisation,
+    Scope,
+    allocate,
+    allocate_by_curves,
+    smallest_first,
+    smallest_first_by_curves,
+)
 from elastic.checkpoint import level_names, save
 from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
-from elastic.errors import DataError
+from elastic.errors import DataError, UnknownName
 from elastic.fitting import fitted
 from elastic.importance import Batches, Criterion, Curvature, Reduction, Scores, score
 from elastic.importance.batches import batches
 from elastic.plan import LevelArray, Plan
+from elastic.precision import computable, dtype_of
+from elastic.ranking import Per, Ranking
 from elastic.recovery import Progress, repair
-from elastic.targets import Quantity, Target, parse_target
+from elastic.sensitivity import Curves, read_curves
+from elastic.targets import Target, parse_target
+from elastic.tensors import take_dtypes
 from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
+
+log = logging.getLogger(__name__)
+
+NOT_RECORDED = {"format", "version", "groups", "scores", "criterion"}  # of the header of curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +80,14 @@ class Pruned:
         What the repair changes is private to a level: the network itself is regrown bit for bit all the same.
         """
         tuned = {level: self.level(level) for level in range(len(self.targets))}
-        used = len(inputs)
+        whole = computable(self.whole)
+        inputs = inputs.to(dtype_of(whole))
         for level, network in tuned.items():
-            done = repair(
-                network, self.whole, self.plan, self.levels, inputs, level=level, progress=progress, **options
-            )
-            used = min(used, done.images)  # fewer where more don't fit in memory
-        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": used})
+            told = None if progress is None else partial(_of_all, progress, level, len(tuned))
+            working = computable(network)
+            repair(working, whole, self.plan, self.levels, inputs, level=level, progress=told, **options)
+            tuned[level] = take_dtypes(working, network.state_dict())
+        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": len(inputs)})
 
     def cost(self, level: int = 0) -> Cost:
         """Return what a level costs."""
@@ -88,55 +105,91 @@ def prune(
     example: Example,
     *,
     target: str | Target | Sequence[str | Target],
-    criterion: str | Criterion = "magnitude",
-    normalisation: Normalisation = "mean",
-    scope: Scope | Mapping[str, float] = "global",
-    per: Quantity | None = None,
+    criterion: str | Criterion | None = None,
+    normalisation: Normalisation | None = None,
+    scope: Scope | Mapping[str, float] | None = None,
+    per: Per | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
     freeze: Sequence[str] = (),
     engine: str = DEFAULT,
     seed: int = 0,
-    reduction: Reduction = "sum",
-    hessian: Curvature = "obd",
+    reduction: Reduction | None = None,
+    hessian: Curvature | None = None,
     data: Batches | None = None,
-    recover: bool = False,
+    recover: bool | None = None,
+    curves: Curves | str | Path | None = None,
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
     `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list.
-    `normalisation`, `scope`, `per` and the bounds are as in `allocate`, `freeze` and `engine` as in `trace`,
-    `reduction` and `hessian` as in `score`. `data` are batches of inputs, or of inputs and labels, that can be gone
-    through again: for criteria that need them, and with `recover` for `repair`, which looks at no label.
+    What ranks units is chosen to suit where it is not given (`ranking.py`): with data `energy`, by what each saves of
+    what the target limits, otherwise `magnitude`. `normalisation`, `scope` and the bounds are as in `allocate`, `per`
+    too, with "unit" for no cost; `freeze` and `engine` as in `trace`, `reduction` and `hessian` as in `score`.
+    `data` are batches of inputs, or of inputs and labels, that can be gone through again: for criteria that need them,
+    and for `repair`, which looks at no label. With data it is done unless `recover` is False.
+    `curves` are what `measure_curves` gave, or its file: widths are then those of `allocate_by_curves`, with the scores
+    that were measured with, and all that ranks units is left out.
 
-    Raises what `trace`, `score`, `allocate` and `repair` raise, DataError if there is nothing to recover on.
+    Raises what `trace`, `score`, `allocate` and `repair` raise, DataError if there is nothing to recover on, with
+    curves what `read_curves` raises, CurvesMismatch if they are of another network or plan.
     """
     if recover and data is None:
         raise DataError("recover=True needs data: batches of inputs, labels or not; a few hundred images will do")
     wanted = [target] if isinstance(target, str | Target) else list(target)
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
+    asked = Ranking(criterion, reduction, hessian, normalisation, scope, per)
+    bounds: Any = {"keep_at_least": keep_at_least, "round_to": round_to}
+    measured = None if curves is None else _measured(curves, asked)
     plan = trace(model, example, freeze=freeze, engine=engine)
-    scores = score(model, plan, criterion, seed=seed, data=data, reduction=reduction, hessian=hessian)
-    options: Any = {
-        "normalisation": normalisation,
-        "scope": dict(scope) if isinstance(scope, Mapping) else scope,
-        "per": per,
-        "keep_at_least": keep_at_least,
-        "round_to": round_to,
-    }
-    targets = smallest_first(plan, scores, targets, **options)
-    levels = allocate(plan, scores, target=targets, **options)
+    if measured is not None:
+        measured.check(model, plan)
+        scores: Scores = measured.scores
+        targets = smallest_first_by_curves(plan, measured.losses, scores, targets, **bounds)
+        levels = allocate_by_curves(plan, measured.losses, scores, target=targets, **bounds)
+        order = {"criterion": measured.header.criterion, "curves": measured.header.model_dump(exclude=NOT_RECORDED)}
+    else:
+        ranking: Any = asked.settled(targets, has_data=data is not None)
+        scores = score(
+            model, plan, ranking.criterion, seed=seed, data=data, reduction=ranking.reduction, hessian=ranking.hessian
+        )
+        targets = smallest_first(plan, scores, targets, **ranking.allocation, **bounds)
+        levels = allocate(plan, scores, target=targets, **ranking.allocation, **bounds)
+        order = ranking.recipe
     recipe = {
-        "criterion": criterion if isinstance(criterion, str) else type(criterion).__name__,
-        "reduction": reduction,
+        **order,
         "targets": [str(t) for t in targets],
-        **options,
+        **bounds,
         "freeze": list(freeze),
         "engine": engine,
         "seed": seed,
     }
     pruned = Pruned(model, plan, scores, np.asarray(levels), targets, recipe)
-    return pruned.recovered(inputs_of(data, model), seed=seed) if recover and data is not None else pruned
+    if data is None or recover is False:
+        return pruned
+    try:
+        inputs = inputs_of(data, model)
+    except DataError as reason:
+        if recover:
+            raise
+        log.warning("not repaired: %s", reason)
+        return pruned
+    return pruned.recovered(inputs, seed=seed)
+
+
+def _measured(curves: Curves | str | Path, asked: Ranking) -> Curves:
+    """Return the curves, read where a path is given, if no option is given that they make idle."""
+    for name, value in asked.given.items():
+        raise UnknownName(
+            f"{name}={value!r} means nothing with curves, which hold the order in which units leave and what is lost "
+            "with them; leave it out, or leave out the curves"
+        )
+    return curves if isinstance(curves, Curves) else read_curves(curves)
+
+
+def _of_all(progress: Progress, number: int, count: int, done: int, whole: int) -> None:
+    """Tell what is done of one of several repairs as what is done of all."""
+    progress(number * whole + done, count * whole)
 
 
 def inputs_of(data: Batches, model: nn.Module) -> Tensor:

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from elastic.errors import DataError
 from elastic.modes import eval_mode
+from elastic.precision import dtype_of
 
 Batches = Iterable[Any]
 Loss = Callable[[Any, Any], Tensor]  # (outputs, labels) -> mean over the samples of a batch
@@ -37,12 +38,13 @@ class Batch:
 
 
 def batches(data: Batches, model: nn.Module, *, labelled: bool = False) -> Iterator[Batch]:
-    """Yield the batches on the device of the model.
+    """Yield the batches on the device of the model, inputs in its precision.
 
     Raises DataError if there are none, if data can be gone through only once, or if labels are asked for and missing.
     """
     if iter(data) is data:
         raise DataError(f"data are a {type(data).__name__}, which is used up in one go; give a list or a loader")
+    dtype = dtype_of(model)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     number = -1
     for number, given in enumerate(data):
@@ -50,6 +52,9 @@ def batches(data: Batches, model: nn.Module, *, labelled: bool = False) -> Itera
         if labelled and labels is None:
             raise DataError(f"batch {number} has no labels; give pairs (inputs, labels)")
         inputs, labels = tree_map_only(Tensor, lambda tensor: tensor.to(device), (inputs, labels))
+        inputs = tree_map_only(
+            Tensor, lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor, inputs
+        )
         sized = [tensor for tensor in tree_leaves(inputs) if isinstance(tensor, Tensor) and tensor.dim()]
         if not sized:
             raise DataError(f"batch {number} has no tensor [samples, ...] to run the network on")

@@ -26,6 +26,7 @@ from elastic.importance.reduction import Reduction
 from elastic.importance.seam import Criterion, Scores
 from elastic.importance.taylor import Taylor, TaylorSigned
 from elastic.plan import Plan
+from elastic.precision import computable
 
 Curvature = Literal["obd", "hutchinson", "gauss-newton"]
 
@@ -92,7 +93,7 @@ def score(
         _check_name(criterion, reduction, hessian)
         options = Options(seed, _data(criterion, data), loss, reduction, hessian, _gates(criterion, gates))
         criterion = CRITERIA[criterion](options)
-    scores = np.asarray(criterion(model, plan), np.float64)
+    scores = np.asarray(criterion(model if data is None else computable(model), plan), np.float64)
     if scores.shape != (plan.units,):
         raise PlanMismatch(f"{name} gave scores of shape {list(scores.shape)} for {plan.units} units")
     if not np.isfinite(scores).all():

@@ -9,10 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import elastic
 from elastic import models
+from elastic.allocation import allocate_by_curves
 from elastic.costs import Cost
-from elastic.errors import NothingToPrune, TargetError, TraceError, UnknownName
+from elastic.errors import DataError, NothingToPrune, TargetError, TraceError, UnknownName
 from elastic.proofs import same_bits
-from elastic.recovery.memory import peak_bytes
 from elastic.targets import parse_target
 
 EXAMPLE = torch.zeros(1, 1, 8, 8)
@@ -109,7 +109,7 @@ def test_the_recipe_says_how_the_levels_came_to_be(model):
     pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=7, freeze=["layer1.*"])
     assert pruned.recipe == {
         "criterion": "random", "reduction": "sum", "targets": ["macs=50%"],
-        "normalisation": "mean", "scope": "global", "per": None,
+        "normalisation": "mean", "scope": "global", "per": "unit",
         "keep_at_least": 1, "round_to": 1,
         "freeze": ["layer1.*"], "engine": "elastic", "seed": 7,
     }  # fmt: skip
@@ -127,7 +127,7 @@ REFUSED = {
     "an unknown criterion": ({"criterion": "taylr"}, UnknownName, "unknown criterion 'taylr'; known: magnitude"),
     "an unknown scope": ({"scope": "local"}, UnknownName, "unknown scope 'local'; known: global"),
     "an unknown normalisation": ({"normalisation": "l2"}, UnknownName, "unknown normalisation 'l2'; known: none, mean"),
-    "an unknown quantity": ({"per": "flops"}, UnknownName, "unknown per='flops'; known: macs, params, size"),
+    "an unknown quantity": ({"per": "flops"}, UnknownName, "unknown per='flops'; known: unit, macs, params, size"),
     "a share of no group": ({"scope": {"layer9*": 0.5}}, UnknownName, "no group's name matches 'layer9"),
     "a share of more than all": ({"scope": {"*": 1.0}}, TargetError, "share .=1 is none"),
     "shares that leave too much": ({"scope": {"*": 0.1}}, TargetError, "cannot be reached with these shares by name"),
@@ -144,9 +144,48 @@ def test_what_can_not_be_done_is_refused(model, options, error, why):
         elastic.prune(model, **{"example": EXAMPLE, "target": "macs=50%"} | options)
 
 
-def test_the_recipe_counts_the_images_that_were_used(model):
-    pruned = elastic.prune(model, EXAMPLE, target="macs=50%")
+def test_with_data_units_are_ranked_by_energy_and_the_network_is_repaired(model):
     images = torch.randn(6, *EXAMPLE.shape[1:], generator=torch.Generator().manual_seed(0))
-    networks = [network.eval() for network in (copy.deepcopy(model), pruned.model)]
-    three = 3 * sum(peak_bytes(lambda network=network: network(images[:2])) for network in networks)  # twice two halves
-    assert pruned.recovered(images, memory=three).recipe["recovered_on"] == 3
+    pruned = elastic.prune(model, EXAMPLE, target="params=50%", data=[images])
+    found = {name: pruned.recipe.get(name) for name in ("criterion", "normalisation", "per", "recovered_on")}
+    assert found == {"criterion": "energy", "normalisation": "none", "per": "params", "recovered_on": 6}
+    assert elastic.prune(model, EXAMPLE, target="params=50%", data=[images], recover=False).tuned == {}
+
+
+def test_without_data_units_are_ranked_by_magnitude(model):
+    recipe = elastic.prune(model, EXAMPLE, target="macs=50%").recipe
+    found = {name: recipe.get(name) for name in ("criterion", "normalisation", "per", "hessian", "recovered_on")}
+    assert found == {
+        "criterion": "magnitude", "normalisation": "mean", "per": "unit", "hessian": None, "recovered_on": None
+    }  # fmt: skip
+
+
+def test_inputs_that_no_repair_takes_are_said_to_be_left(model, caplog):
+    images = torch.randn(6, *EXAMPLE.shape[1:], generator=torch.Generator().manual_seed(0))
+    data = [((images,), torch.zeros(6, dtype=torch.int64))]
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", data=data, criterion="taylor")
+    assert pruned.tuned == {}
+    assert "not repaired: a repair takes batches of one tensor each" in caplog.text
+    with pytest.raises(DataError, match="takes batches of one tensor each"):
+        elastic.prune(model, EXAMPLE, target="macs=50%", data=data, recover=True)
+
+
+def test_progress_of_a_repair_goes_on_from_level_to_level(model):
+    images, seen = torch.randn(6, *EXAMPLE.shape[1:]), []
+    elastic.prune(model, EXAMPLE, target=TARGETS).recovered(images, progress=lambda *at: seen.append(at))
+    done, whole = zip(*seen, strict=True)
+    assert list(done) == sorted(set(done))
+    assert set(whole) == {done[-1]}
+
+
+def test_with_curves_the_widths_are_those_of_the_solver(model, tmp_path):
+    plan = elastic.trace(model, EXAMPLE)
+    scores = elastic.score(model, plan, "lamp")
+    path = tmp_path / "curves.jsonl"
+    curves = elastic.measure_curves(model, plan, scores, [torch.randn(4, 1, 8, 8)], widths=(0.5,), path=path)
+    wanted = allocate_by_curves(plan, curves.losses, scores, target=TARGETS, keep_at_least=2)
+    for given in (curves, path):
+        pruned = elastic.prune(model, EXAMPLE, target=TARGETS[::-1], curves=given, keep_at_least=2)
+        assert np.array_equal(pruned.levels, wanted)
+        assert pruned.names == ("macs=25%", "macs=50%", "full")
+        assert np.array_equal(pruned.scores, scores)

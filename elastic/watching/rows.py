@@ -99,7 +99,7 @@ def times(layer: Layer, weights: Tensor, constant: Tensor) -> Tensor:
 
     Shaped as the layer's own output is.
     """
-    weight, bias = as_weight(layer, weights), constant.reshape(-1)
+    weight, bias = as_weight(layer, weights).to(layer.x.dtype), constant.reshape(-1).to(layer.x.dtype)
     if not layer.stride:
         return F.linear(layer.x, weight, bias)
     convolve: Any = (F.conv1d, F.conv2d, F.conv3d)[len(layer.stride) - 1]

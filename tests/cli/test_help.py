@@ -1,6 +1,6 @@
 import pytest
 
-VERBS = ["prune", "rebuild", "export", "info", "verify", "doctor", "eval", "demo"]
+VERBS = ["prune", "sensitivity", "rebuild", "export", "info", "verify", "doctor", "compare", "eval", "demo"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -72,7 +72,7 @@ BAD_OPTIONS = {
     "unknown criterion": ({"criterion": "taylr"}, 2, "unknown criterion 'taylr'; known: magnitude"),
     "unknown scope": ({"scope": "local"}, 2, "unknown scope 'local'; known: global, uniform, isomorphic"),
     "unknown normalisation": ({"normalisation": "l2"}, 2, "unknown normalisation 'l2'; known: none, mean, max"),
-    "unknown quantity to save": ({"per": "flops"}, 2, "unknown per='flops'; known: macs, params, size"),
+    "unknown quantity to save": ({"per": "flops"}, 2, "unknown per='flops'; known: unit, macs, params, size"),
     "share of nothing": ({"share": "layer9*=0.5"}, 2, "no group's name matches 'layer9*'; there are"),
     "share that is none": ({"share": "layer1*"}, 2, "can't read --share 'layer1*'; write PATTERN=SHARE"),
     "share of letters": ({"share": "layer1*=half"}, 2, "can't read --share 'layer1*=half'"),

@@ -1,0 +1,68 @@
+"""Ranking: what orders units, with options that suit each other where none are given.
+
+With data the default is `energy`, which needs no labels, otherwise `magnitude`. Scores that estimate a loss can be
+compared between layers as they are, and are worth what they save: no normalisation, per unit of the quantity that the
+target limits. All others are compared to the mean of their layer, by unit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from elastic.allocation import Normalisation, Scope
+from elastic.errors import UnknownName
+from elastic.importance import Criterion, Curvature, Reduction
+from elastic.targets import QUANTITIES, Quantity, Target
+
+LOSSES = ("energy", "taylor", "taylor-signed", "hessian")  # what these give is a loss
+Per = Quantity | Literal["unit"]
+PER: tuple[str, ...] = ("unit", *QUANTITIES)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What orders units; None stands for what suits the others."""
+
+    criterion: str | Criterion | None = None
+    reduction: Reduction | None = None
+    hessian: Curvature | None = None
+    normalisation: Normalisation | None = None
+    scope: Scope | Mapping[str, float] | None = None
+    per: Per | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was asked for, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def settled(self, targets: Sequence[Target], *, has_data: bool) -> "Ranking":
+        """Return the same with every option, for levels of these targets.
+
+        Raises UnknownName for a `per` that nothing goes by.
+        """
+        if self.per is not None and self.per not in PER:
+            raise UnknownName(f"unknown per={self.per!r}; known: {', '.join(PER)}")
+        criterion = self.criterion or ("energy" if has_data else "magnitude")
+        is_loss = criterion in LOSSES
+        return Ranking(
+            criterion,
+            self.reduction or "sum",
+            self.hessian or "obd",
+            self.normalisation or ("none" if is_loss else "mean"),
+            "global" if self.scope is None else self.scope,
+            self.per or (targets[0].limits[0].quantity if is_loss and targets else "unit"),  # type: ignore[arg-type]
+        )
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What a file says of how it was made."""
+        named = self.criterion if isinstance(self.criterion, str) else type(self.criterion).__name__
+        scope = dict(self.scope) if isinstance(self.scope, Mapping) else self.scope
+        found = {**self.given, "criterion": named, "scope": scope}
+        return found if named == "hessian" else {name: value for name, value in found.items() if name != "hessian"}
+
+    @property
+    def allocation(self) -> dict[str, Any]:
+        """The options of `allocate`, once settled."""
+        per = None if self.per == "unit" else self.per
+        return {"normalisation": self.normalisation, "scope": self.scope, "per": per}
