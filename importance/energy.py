@@ -1,10 +1,11 @@
 """Energy: which share a channel has of what the layers that take it in make, measured where their outputs count.
 
 Sun et al., "A Simple and Effective Pruning Approach for Large Language Models" (Wanda), ICLR 2024, arXiv:2306.11695,
-section 3: |w| times the L2 norm of the input that it multiplies. Here squared and summed over all the weights of a
-channel's consumers: w^2 E[x^2] is the energy of what is lost, if channels are uncorrelated. A layer's weights mean
-nothing alone where a norm or a scale follows, and little where much else is added; so the energy is taken behind these,
-at the sum that the layer's output goes into, as a share of that sum's. Producers don't count.
+section 3: |w| times the L2 norm of the input that it multiplies. Here squared, about the mean, for which a bias can
+stand in, and summed over all the weights of a channel's consumers: w^2 Var[x] is the energy of what is lost, if
+channels are uncorrelated. A layer's weights mean nothing alone where a norm or a scale follows, and little where much
+else is added; so the energy is taken behind these, at the sum that the layer's output goes into, as a share of that
+sum's. Producers don't count.
 """
 
 import copy
@@ -28,7 +29,7 @@ from elastic.watching.sites import undone
 
 @dataclass(frozen=True, eq=False)
 class Energy:
-    """Score = sum of w^2 E[x^2] over the consumers' weights of a unit, each as a share of the sum's energy.
+    """Score = sum of w^2 Var[x] over the consumers' weights of a unit, each as a share of the sum's energy.
 
     Consumers are convolutions and linear layers; where none is seen units stand as `standing.py` says.
     """
@@ -76,7 +77,8 @@ class _Layer:
     site: Site
     weight: Tensor | None = None
     out_dim: int = 1
-    second: Tensor = field(
+    first: Tensor = field(default_factory=lambda: torch.zeros(()))  # x, [groups, channels of a group]
+    second: Tensor = field(default_factory=lambda: torch.zeros(()))  # x^2
         default_factory=lambda: torch.zeros(())
     )  # x^2 of each channel, [groups, channels of a group]
     places: int = 0
@@ -116,19 +118,21 @@ class _Meter:
         for layer in self.layers.values():
             if layer.weight is None or layer.gain is None or not layer.energy:
                 continue
-            second = layer.second / layer.places  # [groups, channels of a group]
-            outputs = len(layer.weight) // len(second)
-            weight = layer.weight.double().reshape(len(second), outputs, layer.weight.shape[1], -1)
-            squares = (weight * layer.gain.view(len(second), outputs, 1, 1)).square() * second[:, None, :, None]
+            mean = layer.first / layer.places  # [groups, channels of a group]
+            variance = (layer.second / layer.places - mean.square()).clamp_min(0)
+            outputs = len(layer.weight) // len(variance)
+            weight = layer.weight.double().reshape(len(variance), outputs, layer.weight.shape[1], -1)
+            squares = (weight * layer.gain.view(len(variance), outputs, 1, 1)).square() * variance[:, None, :, None]
             squares = squares.movedim(2, 0).flatten(1) * (layer.ends / layer.energy)  # [channels, elements of each]
             total = squares.amax(1) if reduction == "max" else squares.sum(1)
             found.append((layer.site.weight, _Share(total, squares.shape[1])))
         return found
 
     def _take_in(self, known: _Layer, layer: rows.Layer) -> None:
-        values = layer.x.movedim(layer.out_dim, -1).flatten(0, -2).square()  # [places, channels]
+        values = layer.x.movedim(layer.out_dim, -1).flatten(0, -2)  # [places, channels]
         known.weight, known.out_dim = layer.weight, layer.out_dim
-        known.second = known.second + values.sum(0, dtype=torch.float64).view(layer.groups, -1)
+        known.first = known.first + values.sum(0, dtype=torch.float64).view(layer.groups, -1)
+        known.second = known.second + values.square().sum(0, dtype=torch.float64).view(layer.groups, -1)
         known.places += len(values)
 
     def _gain(self, site: Site, made: Tensor) -> Tensor:

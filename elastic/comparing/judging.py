@@ -7,8 +7,8 @@ Student's distribution: Howe, "Approximate Confidence Limits on the Mean of X + 
 Independent Random Variables", JASA 69 (1974). Adding both variances counts what seeds and images do together twice,
 so it errs to the safe side (Owen, "The Pigeonhole Bootstrap", Annals of Applied Statistics 1 (2007)).
 
-The usual way, degrees of freedom after Welch and Satterthwaite, was tried: with 3 seeds it finds differences that are
-not there up to 1.5 times as often as it says at a level of 5 %, and 16 times at 0.1 %, where corrections for many
+The usual way, degrees of freedom after Welch and Satterthwaite, was simulated: with 3 seeds it finds differences that
+are not there up to 1.5 times as often as it says at a level of 5 %, and 16 times at 0.1 %, where corrections for many
 comparisons put it. This one stayed below every level, from 3 to 10 seeds.
 """
 

@@ -41,7 +41,7 @@ def test_energy_is_the_share_of_what_consumers_make():
         weight = module.weight.detach()
         places = module(values).numel() / len(weight)
         for channel, unit in enumerate(plan.axes[name, 1]):
-            lost = (weight[:, channel].square().sum() * values[:, channel].square().mean()).item()
+            lost = (weight[:, channel].square().sum() * values[:, channel].var(correction=0)).item()
             expected[unit] += lost / (made / places)
     np.testing.assert_allclose(Energy(data)(model, plan), expected, rtol=1e-5)
 
@@ -67,7 +67,7 @@ def test_energy_is_measured_behind_the_norm_and_at_the_sum():
         hidden, total = F.relu(model.first(x)), model(x).square().sum(1).mean().item()
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         weight = model.second.weight * gain.view(-1, 1, 1, 1)
-    lost = weight.square().sum((0, 2, 3)) * hidden.square().mean((0, 2, 3))
+    lost = weight.square().sum((0, 2, 3)) * hidden.var((0, 2, 3), correction=0)
     found = Energy([x])(model, plan)[plan.axes["second.weight", 1]]
     np.testing.assert_allclose(found, lost / total, rtol=1e-5)
 
