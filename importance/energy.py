@@ -79,8 +79,6 @@ class _Layer:
     out_dim: int = 1
     first: Tensor = field(default_factory=lambda: torch.zeros(()))  # x, [groups, channels of a group]
     second: Tensor = field(default_factory=lambda: torch.zeros(()))  # x^2
-        default_factory=lambda: torch.zeros(())
-    )  # x^2 of each channel, [groups, channels of a group]
     places: int = 0
     gain: Tensor | None = None  # from the layer's output to the sum, [outputs]
     energy: float = 0.0
