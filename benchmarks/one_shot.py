@@ -29,8 +29,8 @@ import elastic
 
 LEVELS = (0.67, 0.5, 0.38)  # of the dense network's MACs
 
-# What ours is measured with; the options of `prune`, and those of its repair.
-PRUNE: dict[str, Any] = {"criterion": "energy", "normalisation": "none", "per": "macs", "keep_at_least": 2}
+# What ours is measured with beside the defaults: options of `prune`, and of its repair.
+PRUNE: dict[str, Any] = {}
 REPAIR: dict[str, Any] = {}
 
 
@@ -93,7 +93,9 @@ def ours(subject: Subject, level: float, images: int, batch: int, seed: int) -> 
     """Return accuracies after the cut and after the repair, and the seconds of both steps."""
     inputs = [x for x, _ in subject.batches(images, batch, seed)]
     start = time.perf_counter()
-    pruned = elastic.prune(subject.model, subject.example, target=f"macs={level:.0%}", data=inputs, seed=seed, **PRUNE)
+    pruned = elastic.prune(
+        subject.model, subject.example, target=f"macs={level:.0%}", data=inputs, seed=seed, recover=False, **PRUNE
+    )
     cut, cut_seconds = pruned.level(0), time.perf_counter() - start
     start = time.perf_counter()
     pruned = pruned.recovered(torch.cat(inputs), seed=seed, **REPAIR)

@@ -53,7 +53,8 @@ def _introduction(records: Mapping[str, Record]) -> str:
             records.values(),
             "one thread" if threads == 1 else f"{threads} threads",
         ),
-        chosen=" and ".join(sorted({_options(record["options"]) for record in of_ours})) or "its defaults",
+        chosen=" and ".join(sorted({_options(record["options"]) for record in of_ours if record["options"]}))
+        or "its defaults",
         images=f"{images:,}",
         seeds="one draw" if len(seeds) < 2 else f"mean and standard deviation over {len(seeds)} draws",
         steps=max((record["steps"] for record in of_theirs), default="-"),
@@ -154,4 +155,4 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _options(options: Mapping[str, object]) -> str:
-    return "`" + ", ".join(f"{name}={value!r}" for name, value in options.items()) + "`"
+    return "`" + ", ".join(f"{name}={value!r}" for name, value in options.items()) + "`" if options else "its defaults"
