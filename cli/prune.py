@@ -50,6 +50,9 @@ def prune(
             help="Fit each smaller level to the whole network's outputs, without labels. Done if there is --data.",
         ),
     ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Steps in which the repair changes a layer for the next; 0: least squares alone.")
+    ] = 2,
     normalisation: options.Normalisation = None,
     scope: options.Scope = None,
     per: options.Per = None,
@@ -132,7 +135,8 @@ def prune(
         rows.append(row)
     if recover is not False and learned_from is not None:
         with Steps("fitting layers") as progress:
-            pruned = pruned.recovered(pruning.inputs_of(learned_from, opened.model), seed=seed, progress=progress)
+            inputs = pruning.inputs_of(learned_from, opened.model)
+            pruned = pruned.recovered(inputs, rounds=rounds, seed=seed, progress=progress)
         for number, row in enumerate(rows[:-1]):
             before = {"top1_after_the_cut": row["top1"]} if "top1" in row else {}
             row |= {**before, **test(pruned, number, f"testing {row['level']}, fitted")}

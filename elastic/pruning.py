@@ -87,7 +87,8 @@ class Pruned:
             working = computable(network)
             repair(working, whole, self.plan, self.levels, inputs, level=level, progress=told, **options)
             tuned[level] = take_dtypes(working, network.state_dict())
-        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": len(inputs)})
+        done: dict[str, Any] = {n: options[n] for n in ("rounds", "strength", "positions") if n in options}
+        return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": len(inputs), **done})
 
     def cost(self, level: int = 0) -> Cost:
         """Return what a level costs."""

@@ -27,6 +27,20 @@ def test_the_file_has_what_the_command_tested(net, elastic):
     assert found["top1"] == tested["top1"]
 
 
+def test_with_data_a_level_is_fitted_unless_that_is_left_out(net, elastic):
+    assert "top1_after_the_cut" in elastic(f"{PRUNE} --calibration 64 --limit 50 --json").json["levels"][0]
+    done = elastic(f"{PRUNE} --no-recover --calibration 64 --limit 50 --json").json
+    assert "top1_after_the_cut" not in done["levels"][0]
+    assert "recovered_on" not in elastic("info out.safetensors --json").json["recipe"]
+
+
+def test_closed_forms_alone_are_rounds_of_none(net, elastic):
+    elastic(f"{PRUNE} --calibration 64 --limit 50")
+    assert elastic("info out.safetensors --json").json["recipe"]["rounds"] == 2
+    elastic(f"{PRUNE} --calibration 64 --limit 50 --rounds 0")
+    assert elastic("info out.safetensors --json").json["recipe"]["rounds"] == 0
+
+
 @pytest.mark.parametrize("criterion", ["activation", "energy", "taylor", "hessian"])
 def test_criteria_that_look_at_data_take_the_training_part(net, elastic, criterion):
     done = elastic(f"{PRUNE} --criterion {criterion} --calibration 32 --limit 20 --json")
