@@ -1,5 +1,7 @@
 """The first run of a subject, and what it has to be told before: attentions that may be cut, heads that only train."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -12,13 +14,15 @@ from elastic.tracing.layers import why_frozen
 from elastic.tracing.twin import FAILURES, outputs
 
 
-def follow(subject: Subject, decisions: Decisions) -> Recorder:
+def follow(
+    subject: Subject, decisions: Decisions, is_awaited: Callable[[Recorder, str], bool] | None = None
+) -> Recorder:
     """Return the runs of a subject; a network's outputs keep their channels.
 
-    Raises TraceError if it doesn't run on its input.
+    Raises TraceError if it doesn't run on its input, Paused at the end of a module of choices that is awaited.
     """
     twin = subject.twin
-    follower = Recorder(subject.modules, decisions)
+    follower = Recorder(subject.modules, decisions, is_awaited)
     for _, module in subject.modules:
         if can_be_free(module):
             set_free(module)

@@ -214,6 +214,9 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def left(self, path: str, reason: BaseException) -> None:
         """Learn that a module ended by an error."""
 
+    def ended(self, path: str) -> None:
+        """Learn that a module ended."""
+
     def _forward(self, path: str, module: nn.Module) -> Callable[..., Any]:
         if isinstance(module, nn.RNNBase):
             return sealed(module, lambda x: self.enter_recurrent(path, module, x), self.put)
@@ -225,12 +228,14 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.modules.append(path)
             self.entered.setdefault(path, (args, kwargs))
             try:
-                return forward(*args, **kwargs)
+                made = forward(*args, **kwargs)
             except BaseException as reason:
                 self.left(path, reason)
                 raise
             finally:
                 self.modules.pop()
+            self.ended(path)
+            return made
 
         return within
 

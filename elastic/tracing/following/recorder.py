@@ -4,7 +4,7 @@ Beside the script it keeps what the run is for: which cells are frozen and why, 
 cells, the layers of the forward pass, and what they cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -23,11 +23,23 @@ from elastic.tracing.twin import Modules
 PRODUCTS = frozenset(["convolution", "_convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "embedding", "matmul"])
 
 
+class Paused(BaseException):
+    """A run that ended where it was asked to. No error, so that no network catches it."""
+
+    def __init__(self, recorder: "Recorder", path: str) -> None:
+        super().__init__(path)
+        self.recorder = recorder
+        self.path = path
+
+
 class Recorder(Follower):  # type: ignore[no-untyped-call]
     """A run that nothing is known of: what happens in it is the script."""
 
-    def __init__(self, modules: Modules, decisions: Decisions) -> None:
+    def __init__(
+        self, modules: Modules, decisions: Decisions, is_awaited: Callable[["Recorder", str], bool] | None = None
+    ) -> None:
         super().__init__(modules, decisions)
+        self.is_awaited = is_awaited
         self.frozen: list[tuple[IntArray, str]] = []
         self.chosen: dict[Choice, list[IntArray]] = {}  # the cells that each choice was about
         self.chosen_in: dict[Choice, str] = {}  # the module that made each choice first
@@ -45,6 +57,11 @@ class Recorder(Follower):  # type: ignore[no-untyped-call]
         """Let cells of a layer that can't be followed never leave."""
         self.frozen.append((cells, why))
         super().lock(cells, why)
+
+    def ended(self, path: str) -> None:
+        """End the run where a module has made choices that are better settled before it goes on."""
+        if self.is_awaited is not None and path in self.chosen_in.values() and self.is_awaited(self, path):
+            raise Paused(self, path)
 
     def choose(self, options: Sequence[str], cells: IntArray) -> tuple[Choice, str | None]:
         """Return the place of a choice about cells and the option that is taken there, None to freeze."""

@@ -18,7 +18,7 @@ from elastic.tracing.following.checking import Conflict, above, conflicts, units
 from elastic.tracing.following.compiling import compiled, resolved
 from elastic.tracing.following.first_run import follow, modules_that_train
 from elastic.tracing.following.followed import Choice
-from elastic.tracing.following.recorder import Recorder
+from elastic.tracing.following.recorder import Paused, Recorder
 from elastic.tracing.following.rules.slicing import APART
 from elastic.tracing.following.script import Decisions, Step
 from elastic.tracing.following.subject import Subject
@@ -29,6 +29,7 @@ from elastic.tracing.removals import uneven_removals
 log = logging.getLogger(__name__)
 
 MOST_RUNS = 40  # of a network, before what still fails is frozen
+EARLY, SMALL, MOST_PAUSES = 0.3, 0.1, 3  # parts of the modules, and times that a run begins again
 MOST_OF_A_PART = 0.5  # of the operations: a larger module is not worth a run of its own
 
 
@@ -73,13 +74,43 @@ class Search:
         return labels
 
     def _follow(self) -> Recorder:
-        follower = follow(self.subject, self.decisions)
+        follower = self._followed_to_the_end()
         if not self.has_looked and not self.subject.carried:
             self.has_looked = True
             if heads := modules_that_train(self.subject, set(follower.beside)):
                 self.subject = replace(self.subject, modes=(*self.subject.modes, heads))
                 follower = follow(self.subject, self.decisions)
         return follower
+
+    def _followed_to_the_end(self) -> Recorder:
+        """Return the first run. Small modules at its beginning are settled where they end, lest it be in vain."""
+        pauses = 0
+        paths = [path for path, _ in self.subject.modules]
+        early = set(paths[: int(EARLY * len(paths))])
+
+        def is_awaited(recorder: Recorder, path: str) -> bool:
+            if self.subject.carried or pauses == MOST_PAUSES or not path or path not in early:
+                return False
+            inside = sum(each.startswith(f"{path}.") for each in paths)
+            return inside < SMALL * len(paths) and any(
+                made == path and choice not in self.settled for choice, made in recorder.chosen_in.items()
+            )
+
+        while True:
+            try:
+                return follow(self.subject, self.decisions, is_awaited)
+            except Paused as paused:
+                pauses += 1
+                self._settle_alone(paused.path, paused.recorder)
+
+    def _settle_alone(self, path: str, follower: Recorder) -> None:
+        part = self.subject.part(path, follower)
+        try:
+            Search(part, self.decisions, self.attributes.within(part.twin)).labels()
+            self.tried_alone |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
+        except TraceError as reason:  # a module that can't be run alone is settled with the rest
+            log.debug("%s: %s", path, reason)
+        self.settled |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
 
     def _settle(self, follower: Recorder) -> bool:
         """Make choices where each is made, the module alone; return whether any is another now."""
@@ -90,13 +121,7 @@ class Search:
             self.settled.add(choice)
             size = sum(step.module == path or step.module.startswith(f"{path}.") for step in follower.steps)
             if path and path in follower.entered and size < MOST_OF_A_PART * len(follower.steps):
-                part = self.subject.part(path, follower)
-                try:
-                    Search(part, self.decisions, self.attributes.within(part.twin)).labels()
-                    self.tried_alone |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
-                except TraceError as reason:  # a module that can't be run alone is settled with the rest
-                    log.debug("%s: %s", path, reason)
-                self.settled |= {c for c, p in follower.chosen_in.items() if p.startswith(path)}
+                self._settle_alone(path, follower)
         return before != self.decisions.taken
 
     def _another_choice(self, follower: Recorder, roots: IntArray, why: dict[int, str]) -> bool:
