@@ -1,34 +1,29 @@
 """Keeping: one JSON line for each run, so that a comparison can be stopped at any moment and goes on from there.
 
-The first line says what all runs have in common. A line is whole if it ends; what was torn off is cut away when the
-next one is written.
+The first line says what all runs have in common.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from elastic.comparing.records import Header, Run
-from elastic.errors import ComparisonMismatch, FileFormatError, PathError
+from elastic.errors import ComparisonMismatch, FileFormatError
+from elastic.journal import Journal, open_journal, parsed
 
 BEGINNING = b'{"format":"elastic compare'
 
 Key = tuple[str, str, int]  # criterion, allocation, seed
-Record = TypeVar("Record", Header, Run)
 
 
 @dataclass
 class Book:
-    """The runs that there are, and the file that they and new ones are kept in; without a path, in memory alone."""
+    """The runs that there are, and the file that they and new ones are kept in; without one, in memory alone."""
 
-    path: Path | None = None
+    journal: Journal | None = None
     header: Header | None = None
     runs: dict[Key, Run] = field(default_factory=dict)
-    end: int = 0  # bytes of the lines that are whole
 
     def opened(self, asked: Mapping[str, Any], make: Callable[[], Header]) -> Header:
         """Return the header that is there, or one that is made now and written.
@@ -57,24 +52,14 @@ class Book:
         self._append(run)
 
     def _mismatch(self, found: str, asked: Any) -> ComparisonMismatch:
+        path = self.journal.path if self.journal is not None else "memory"
         return ComparisonMismatch(
-            f"{self.path} holds runs with {found}, not {asked}; give another output, or move that file away"
+            f"{path} holds runs with {found}, not {asked}; give another output, or move that file away"
         )
 
     def _append(self, record: Header | Run) -> None:
-        if self.path is None:
-            return
-        line = record.model_dump_json().encode() + b"\n"
-        try:
-            with self.path.open("r+b" if self.path.exists() else "xb") as file:
-                file.truncate(self.end)
-                file.seek(self.end)
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise PathError(f"can't write {self.path}: {error.strerror or error}") from error
-        self.end += len(line)
+        if self.journal is not None:
+            self.journal.append(record)
 
 
 def open_book(path: str | Path | None) -> Book:
@@ -84,23 +69,15 @@ def open_book(path: str | Path | None) -> Book:
     """
     if path is None:
         return Book()
-    path = Path(path)
-    try:
-        data = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise PathError(f"can't read {path}: {error.strerror or error}") from error
-    if not (data.startswith(BEGINNING) or BEGINNING.startswith(data)):
+    journal = open_journal(Path(path))
+    first = journal.lines[0] if journal.lines else journal.torn
+    if not (first.startswith(BEGINNING) or (BEGINNING.startswith(first) and not journal.lines)):
         raise FileFormatError(f"{path} holds no runs of `elastic compare`; give another output")
-    *lines, torn = data.split(b"\n")
-    header = _parsed(Header, lines[0], f"{path}, line 1") if lines else None
-    runs = [_parsed(Run, line, f"{path}, line {number}") for number, line in enumerate(lines[1:], 2)]
-    return Book(path, header, {run.key: run for run in runs}, len(data) - len(torn))
-
-
-def _parsed(record: type[Record], line: bytes, where: str) -> Record:
-    try:
-        return record.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise FileFormatError(f"{where}: {field + ': ' if field else ''}{first['msg']}") from error
+    header, runs = None, list[Run]()
+    for number, line in enumerate(journal.lines, 1):
+        wrong = f"{path}, line {number}"
+        if number == 1:
+            header = parsed(Header, line, wrong, "give another output")
+        else:
+            runs.append(parsed(Run, line, wrong, "delete the line"))
+    return Book(journal, header, {run.key: run for run in runs})

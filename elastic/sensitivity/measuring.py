@@ -26,8 +26,9 @@ from elastic.importance.batches import Batch, Batches, Loss, batches, run
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
 from elastic.recovery import repair
-from elastic.sensitivity import fingerprints, journal
+from elastic.sensitivity import fingerprints
 from elastic.sensitivity.curves import Curves, Header, Measured, curves_of
+from elastic.sensitivity.keeping import Point, resumed
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +94,14 @@ def measure_curves(
         groups=tuple(_measured(group.name, len(group.units), widths) for group in plan.groups),
         scores=tuple(known.tolist()),
     )
-    found = {} if path is None else dict(journal.resumed(Path(path), header))
+    journal, found = (None, {}) if path is None else resumed(Path(path), header)
     bench = Bench(model, plan, known, samples, loss, recover)
     wanted = [(number, width) for number, group in enumerate(header.groups) for width in group.widths]
     for place in wanted:
         if place not in found:
             found[place] = _finite(bench.loss_at(*place), plan.groups[place[0]].name, place[1])
-            if path is not None:
-                journal.append(Path(path), *place, found[place])
+            if journal is not None:
+                journal.append(Point(group=place[0], width=place[1], loss=found[place]))
             if progress is not None:
                 progress(len(found), len(wanted))
     return curves_of(header, found)
