@@ -73,8 +73,11 @@ class Fitter:
     def advance(self, site: Site, call: Call, path: Sequence[Call], branch: Branch) -> Branch | None:
         """Change the weights of the layer before a branch, of `site`; return the branch that reads what that makes.
 
-        None if no step helps. The branch is to be fitted again.
+        None if no step helps, or an earlier part took them: what is known of the branch holds for the layer as it is.
+        The branch is to be fitted again.
         """
+        if site.call in self.advanced:
+            return None
         images = self._some_images(call)
         part = call.with_first(call.args[0][images])
         pair = Pair(part, path, branch.on(images), self._gram(site, part), site.shift is not None)
