@@ -13,7 +13,7 @@ from elastic.watching import rows
 from elastic.watching.calls import Call
 from elastic.watching.sites import Site
 
-CHUNK = 8_192  # positions that are read at once
+CHUNK = 1 << 22  # values that are read at once: positions by columns
 PRODUCTS = 1.5e11  # of rows, by columns squared: a wider layer is fitted on fewer positions
 LEAST = 8  # positions for each column, though
 LEAST_IMAGES = 32  # on which the layer before is changed
@@ -128,6 +128,7 @@ class Fitter:
 
 
 def _chunks(layer: rows.Layer, error: Tensor, index: rows.Index) -> Iterator[tuple[Tensor, Tensor]]:
-    for first in range(0, len(index[0]), CHUNK):
-        part = tuple(places[first : first + CHUNK] for places in index)
+    size = max(256, CHUNK // layer.columns)
+    for first in range(0, len(index[0]), size):
+        part = tuple(places[first : first + size] for places in index)
         yield rows.read(layer, part), rows.at(error, layer, part)

@@ -17,7 +17,7 @@ from elastic.recovery.branches import Branch
 from elastic.watching import rows
 from elastic.watching.calls import Call
 
-AT_ONCE = 65_536  # positions of the first layer's output that the error is carried back to at once
+AT_ONCE = 1 << 22  # values of the first layer's output that the error is carried back to at once
 DAMPING = 1e-2  # of the Jacobian's products, times their mean
 FIRST_TRY = 0.5  # of a whole step, to see how what follows bends
 LESS = 0.3  # of the step, where the whole one doesn't help
@@ -72,7 +72,7 @@ class Pair:
         """Return the slope of the squared error for the first's weights, and the Jacobian's products, means both."""
         slope = outer = torch.zeros((), dtype=torch.float64, device=error.device)
         positions = 0
-        for images in _parts(self.made, self.layer):
+        for images in _parts(self.made):
             with torch.enable_grad():
                 made = self.made[images].detach().requires_grad_()
                 end = self.second.end(self.second.call.run({0: self.read(made.clone())}))
@@ -98,7 +98,7 @@ def after(made: Tensor, path: Sequence[Call]) -> Tensor:
     return made
 
 
-def _parts(made: Tensor, layer: rows.Layer) -> Iterator[slice]:
-    each = max(1, AT_ONCE * made.shape[layer.out_dim] * len(made) // made.numel())
+def _parts(made: Tensor) -> Iterator[slice]:
+    each = max(1, AT_ONCE * len(made) // made.numel())
     for first in range(0, len(made), each):
         yield slice(first, first + each)
