@@ -13,17 +13,16 @@ from typing import Any
 
 from torch import nn
 
+from elastic import fingerprints
 from elastic.comparing.choices import Choices, Options, check_data, with_controls
 from elastic.comparing.keeping import Key, open_book
 from elastic.comparing.records import Header, Hits, Measured, Run
 from elastic.comparing.results import Comparison
 from elastic.errors import DataError, TargetError
 from elastic.importance import Batches, Criterion, Scores, score
-from elastic.metadata import level_digest, tensor_digest
 from elastic.plan import Plan
 from elastic.pruning import inputs_of, prune
 from elastic.targets import Target, parse_target
-from elastic.tensors import stored
 from elastic.tracing import Example
 from elastic.version import VERSION
 
@@ -71,7 +70,7 @@ def compare(
     wanted = [(name, way, seed) for seed in seeds for name in choices.criteria for way in choices.allocations]
     asked: dict[str, Any] = {
         "version": VERSION,
-        "weights": fingerprint(model),
+        "weights": fingerprints.of_weights(model.state_dict()),
         "target": str(wished),
         "recover": recover,
         "settings": dict(settings or {}),
@@ -85,11 +84,6 @@ def compare(
         if progress is not None:
             progress(run, number, len(wanted))
     return Comparison(header, tuple(book.runs[key] for key in wanted))
-
-
-def fingerprint(model: nn.Module) -> str:
-    """Return the SHA-256 of a model's state dict: names, dtypes, shapes and values."""
-    return level_digest({name: tensor_digest(stored(tensor)) for name, tensor in model.state_dict().items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
+from elastic import fingerprints
 from elastic.errors import CurvesMismatch
 from elastic.plan import Plan
-from elastic.sensitivity import fingerprints
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=1)]

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elastic import fingerprints
 from elastic.allocation.ordering import Scores, check_scores
 from elastic.cutting import cut
 from elastic.errors import DataError, TargetError
@@ -26,7 +27,6 @@ from elastic.importance.batches import Batch, Batches, Loss, batches, run
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
 from elastic.recovery import repair
-from elastic.sensitivity import fingerprints
 from elastic.sensitivity.curves import Curves, Header, Measured, curves_of
 from elastic.sensitivity.keeping import Point, resumed
 
