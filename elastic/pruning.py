@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from elastic.allocation import (
@@ -26,7 +25,7 @@ from elastic.cutting import cut
 from elastic.errors import DataError, UnknownName
 from elastic.fitting import fitted
 from elastic.importance import Batches, Criterion, Curvature, Reduction, Scores, score
-from elastic.importance.batches import batches
+from elastic.importance.batches import batches, joined
 from elastic.plan import LevelArray, Plan
 from elastic.precision import computable, dtype_of
 from elastic.ranking import Per, Ranking
@@ -180,7 +179,8 @@ def prune(
 
 def _measured(curves: Curves | str | Path, asked: Ranking) -> Curves:
     """Return the curves, read where a path is given, if no option is given that they make idle."""
-    for name, value in asked.given.items():
+    if asked.given:
+        name, value = next(iter(asked.given.items()))
         raise UnknownName(
             f"{name}={value!r} means nothing with curves, which hold the order in which units leave and what is lost "
             "with them; leave it out, or leave out the curves"
@@ -198,7 +198,4 @@ def inputs_of(data: Batches, model: nn.Module) -> Tensor:
 
     Raises DataError if an input isn't one tensor, if there is none, or if data can be gone through only once.
     """
-    parts = [batch.inputs for batch in batches(data, model)]
-    if not all(isinstance(part, Tensor) for part in parts):
-        raise DataError("a repair takes batches of one tensor each, with labels or without; these have several inputs")
-    return torch.cat(parts)
+    return joined(batches(data, model))

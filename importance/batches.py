@@ -63,6 +63,17 @@ def batches(data: Batches, model: nn.Module, *, labelled: bool = False) -> Itera
         raise DataError("the data hold not one batch; give some")
 
 
+def joined(found: Iterable[Batch]) -> Tensor:
+    """Return the inputs of batches as one tensor, [N, ..].
+
+    Raises DataError if an input isn't one tensor.
+    """
+    parts = [batch.inputs for batch in found]
+    if not all(isinstance(part, Tensor) for part in parts):
+        raise DataError("a repair takes batches of one tensor each, with labels or without; these have several inputs")
+    return torch.cat(parts)
+
+
 def arguments_of(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return a batch's inputs as the arguments that the model is called with, by position and by name."""
     if isinstance(inputs, Mapping):

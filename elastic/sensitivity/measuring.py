@@ -23,7 +23,7 @@ from elastic.allocation.ordering import Scores, check_scores
 from elastic.cutting import cut
 from elastic.errors import DataError, TargetError
 from elastic.fitting import fitted
-from elastic.importance.batches import Batch, Batches, Loss, batches, run
+from elastic.importance.batches import Batch, Batches, Loss, batches, joined, run
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
 from elastic.recovery import repair
@@ -145,10 +145,7 @@ class Bench:
 
     @cached_property
     def _inputs(self) -> Tensor:
-        parts = [batch.inputs for batch in self.samples]
-        if not all(isinstance(part, Tensor) for part in parts):
-            raise DataError("recover=True takes batches of one tensor each; these have several inputs")
-        return torch.cat(parts)
+        return joined(self.samples)
 
     @torch.no_grad()
     def _loss_of(self, network: nn.Module) -> float:
