@@ -30,6 +30,13 @@ def set_free(module: nn.Module) -> None:
         module.__class__ = FreeAttention
 
 
+def set_all_free(model: nn.Module) -> None:
+    """Change all attentions of a model that can be, so that their layers are called one by one, in cut networks too."""
+    for module in model.modules():
+        if can_be_free(module):
+            set_free(module)
+
+
 class FreeAttention(nn.MultiheadAttention):
     """Multi-head attention over [L, N, E], or [N, L, E] with `batch_first`; E and the heads' width are the weights'."""
 

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from elastic.attention import can_be_free, set_free
+from elastic.attention import set_all_free
 from elastic.importance.batches import Batch, Batches, batches, run, undisturbed
 from elastic.importance.reduction import Reduction, reduce_along_axes
 from elastic.importance.seam import Scores
 from elastic.importance.standing import stand_in, units_on
 from elastic.plan import Axis, Plan
 from elastic.watching import Call, Site, Watch, find_sites, rows
-from elastic.watching.sites import undone
+from elastic.watching.sites import by_end, undone
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,7 @@ class Energy:
     def __call__(self, model: nn.Module, plan: Plan) -> Scores:
         """Return one score for each unit, [units]. Labels are not looked at."""
         seen = copy.deepcopy(model)
-        for module in seen.modules():
-            if can_be_free(module):
-                set_free(module)  # so that its layers are seen
+        set_all_free(seen)  # so that their layers are seen
         meter: _Meter | None = None
         with undisturbed(seen, gradients=False):
             for batch in batches(self.data, seen):
@@ -88,9 +86,7 @@ class _Layer:
 class _Meter:
     def __init__(self, sites: Sequence[Site]) -> None:
         self.layers = {site.call: _Layer(site) for site in sites}
-        self.ends: dict[int, list[Site]] = {}
-        for site in sites:
-            self.ends.setdefault(site.at, []).append(site)
+        self.ends = by_end(sites)
         self.between = {number for site in sites for number, _ in site.chain}
         self.calls: dict[int, Call] = {}
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.attention import can_be_free, set_free
+from elastic.attention import set_all_free
 from elastic.errors import DataError
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
@@ -69,9 +69,7 @@ def repair(
     Raises DataError if the network doesn't run on the inputs, or not even one of them fits.
     """
     whole = copy.deepcopy(whole).requires_grad_(False)
-    for module in whole.modules():
-        if can_be_free(module):
-            set_free(module)  # so that both networks make the same calls
+    set_all_free(whole)  # so that both networks make the same calls
     kept = {
         name: {axis: np.flatnonzero(found <= level) for axis, found in axes.items()}
         for name, axes in plan.position_levels(levels).items()

@@ -6,7 +6,7 @@ can be run again for some of the images. Found in a run on a few images, by foll
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +59,14 @@ def find_sites(model: nn.Module, forward: Callable[[], Any], *, repeated: bool =
     return sorted(watcher.sites(repeated), key=lambda site: (site.at, site.call))
 
 
+def by_end(sites: Iterable[Site]) -> dict[int, list[Site]]:
+    """Return the sites by the call at which they are fitted."""
+    found: dict[int, list[Site]] = {}
+    for site in sites:
+        found.setdefault(site.at, []).append(site)
+    return found
+
+
 def undone(call: Call, side: int, error: Tensor) -> Tensor:
     """Return the error of an argument of a call that makes an error of its output."""
     if call.name == "batch_norm":
@@ -100,8 +108,10 @@ class _Watcher:
             self.uses.update(self.given.values())
             self.calls[call.number] = (call, made)
         if isinstance(made, Tensor):
-            self.keys[call.number], self.copies[call.number] = _key(made), made.clone()
+            self.keys[call.number] = key = _key(made)
             self._follow(call, made)
+            if key in self.carried:  # others are no end of a site
+                self.copies[call.number] = made.clone()
         return made
 
     def sites(self, repeated: bool) -> list[Site]:
