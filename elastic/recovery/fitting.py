@@ -44,7 +44,7 @@ class Fitter:
     fits: dict[str, Fit] = field(default_factory=dict)
     seen: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)  # in this part, and what was wanted
     earlier: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)
-    grams: dict[int, Tensor] = field(default_factory=dict)  # of layers that may be changed once more
+    read: dict[int, ridge.Products] = field(default_factory=dict)  # what layers were last fitted with
     advanced: set[int] = field(default_factory=set)  # layers whose own outputs are not matched any more
 
     def next_part(self) -> None:
@@ -73,10 +73,10 @@ class Fitter:
     def advance(self, site: Site, call: Call, path: Sequence[Call], branch: Branch) -> Branch | None:
         """Change the weights of the layer before a branch, of `site`; return the branch that reads what that makes.
 
-        None if no step helps, or an earlier part took them: what is known of the branch holds for the layer as it is.
-        The branch is to be fitted again.
+        None if no step helps, or this is a later part: what is known of the branch holds for the layer as it is. The
+        branch is to be fitted again.
         """
-        if site.call in self.advanced:
+        if self.earlier:
             return None
         images = self._some_images(call)
         part = call.with_first(call.args[0][images])
@@ -101,15 +101,16 @@ class Fitter:
         if site.call in self.earlier:
             known, before = self.earlier[site.call]
             found, energy = found + known, energy + before
-        self.grams[site.call] = ridge.pulled(found, self.strength) / found.count
+        self.read[site.call] = found
         return found, energy
 
     def _gram(self, site: Site, call: Call) -> Tensor:
         """Return the mean products of what a layer reads, those that it was fitted with, where it was."""
-        if site.call not in self.grams:
+        if site.call not in self.read:
             made: Tensor = call.run()
             self._products(site, rows.layer_of(call), made, torch.zeros_like(made))
-        return self.grams[site.call]
+        found = self.read[site.call]
+        return ridge.pulled(found, self.strength) / found.count
 
     def _some_images(self, call: Call) -> Tensor:
         """Return the images on which a layer has about as many positions as it is fitted on."""

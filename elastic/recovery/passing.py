@@ -13,7 +13,7 @@ from elastic.recovery.companion import Companion
 from elastic.recovery.fitting import Fitter
 from elastic.watching import rows
 from elastic.watching.calls import Call
-from elastic.watching.sites import Site
+from elastic.watching.sites import Site, by_end
 
 
 @dataclass(eq=False)
@@ -28,9 +28,7 @@ class Pass:
 
     def __post_init__(self) -> None:
         self.by_call = {site.call: site for site in self.sites}
-        self.ends: dict[int, list[Site]] = {}
-        for site in self.sites:
-            self.ends.setdefault(site.at, []).append(site)
+        self.ends = by_end(self.sites)
         pairs = [site for site in self.sites if site.before is not None and self.fitter.rounds]
         self.firsts = {site.before for site in pairs}
         chains = {number for site in self.sites for number, _ in site.chain}
@@ -90,10 +88,10 @@ class Pass:
         """Let go of what nobody needs from here on."""
         for number in (site.before, *site.path, *(number for number, _ in site.chain)):
             self.calls.pop(number, None)  # type: ignore[arg-type]
-            self.fitter.grams.pop(number, None)  # type: ignore[arg-type]
+            self.fitter.read.pop(number, None)  # type: ignore[arg-type]
         if site.call not in self.firsts:
             self.calls.pop(site.call, None)
-            self.fitter.grams.pop(site.call, None)
+            self.fitter.read.pop(site.call, None)
 
     def _kept_of(self, whole: Tensor, cut: Tensor, site: Site) -> Tensor | None:
         """Return the channels that the cut network has of a tensor; None where shapes don't tell which they are."""
