@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 def compare(
     model: options.Model,
     target: Annotated[str, typer.Option(help="macs=50%, params=1.2M, size=3MB; several limits with commas.")],
-    data: Annotated[str, typer.Option(help="cifar10:DIR, imagenette:DIR, digits, ...: see `elastic prune --help`.")],
+    data: options.Images,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file of all runs (.jsonl); runs that it holds are not repeated.")
     ],
-    weights: Annotated[
-        Path, typer.Option(help="Trained weights: .safetensors, or .pt/.pth (read without pickled code).")
-    ],
+    weights: options.TrainedWeights,
     criterion: Annotated[
         list[str] | None,
         typer.Option(help="What ranks units, as of `elastic prune`; repeatable. Default: magnitude, energy, taylor."),

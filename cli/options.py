@@ -13,6 +13,12 @@ File = Annotated[Path, typer.Argument(help="An elastic file, as `elastic prune` 
 Weights = Annotated[
     Path | None, typer.Option(help="Trained weights: .safetensors, or .pt/.pth (read without pickled code).")
 ]
+TrainedWeights = Annotated[
+    Path, typer.Option("--weights", help="Trained weights: .safetensors, or .pt/.pth (read without pickled code).")
+]
+Images = Annotated[
+    str, typer.Option("--data", help="cifar10:DIR, imagenette:DIR, digits, ...: see `elastic prune --help`.")
+]
 Data = Annotated[
     str | None,
     typer.Option(

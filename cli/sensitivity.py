@@ -27,8 +27,8 @@ def _shares(text: str) -> list[float]:
 
 def sensitivity(
     model: options.Model,
-    weights: Annotated[Path, typer.Option(help="Trained weights: .safetensors, or .pt/.pth.")],
-    data: Annotated[str, typer.Option(help="cifar10:DIR, imagenette:DIR, digits, ...: see `elastic prune --help`.")],
+    weights: options.TrainedWeights,
+    data: options.Images,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .jsonl file to write; one of the same measurement goes on.")
     ],
