@@ -40,17 +40,17 @@ class Fitter:
     rounds: int
     generator: torch.Generator
     shift: Callable[[str, Tensor], object]
-    keeps: bool = False  # whether there are later parts
+    parts: int = 1  # that are left, this one too
+    is_first: bool = True  # whether this part is
     fits: dict[str, Fit] = field(default_factory=dict)
-    seen: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)  # in this part, and what was wanted
-    earlier: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)
-    read: dict[int, ridge.Products] = field(default_factory=dict)  # what layers were last fitted with
+    known: dict[int, tuple[ridge.Products, float]] = field(default_factory=dict)  # for the next part; what was wanted
+    read: dict[int, ridge.Products] = field(default_factory=dict)  # what layers were last fitted with, in the first
     advanced: set[int] = field(default_factory=set)  # layers whose own outputs are not matched any more
 
     def next_part(self) -> None:
-        """Take what was seen as what is known."""
-        self.earlier |= self.seen
-        self.seen = {}
+        """Go on to other images; what is known of these stays known."""
+        self.parts -= 1
+        self.is_first = False
 
     def fit(self, branch: Branch) -> bool:
         """Change the weights of a layer by what its error asks for; return whether they had to."""
@@ -59,14 +59,14 @@ class Fitter:
             return False
         made: Tensor = branch.call.run()
         error = branch.error(made)
-        if not (error.any() and error.isfinite().all()):  # a channel whose norm has no gain can't be reached
+        if not (error.any() and error.isfinite().all()):
             return False
         found, energy = self._products(site, layer, made, error)
         step = ridge.solve(found, strength=self.strength)
         before = self.fits[site.weight].before if site.weight in self.fits else step.before / energy
         self.fits[site.weight] = Fit(site.weight, before, step.after / energy)
-        if self.keeps:
-            self.seen[site.call] = (ridge.moved(found, step), energy)
+        if self.parts > 1:
+            self.known[site.call] = (ridge.moved(found, step), energy)
         self._take(site, layer, step.weights, step.constant)
         return True
 
@@ -76,11 +76,11 @@ class Fitter:
         None if no step helps, or this is a later part: what is known of the branch holds for the layer as it is. The
         branch is to be fitted again.
         """
-        if self.earlier:
+        if not self.is_first:
             return None
         images = self._some_images(call)
         part = call.with_first(call.args[0][images])
-        pair = Pair(part, path, branch.on(images), self._gram(site, part), site.shift is not None)
+        pair = Pair(part, path, branch.on(images), self._factors(site, part), site.shift is not None)
         steps = 0
         while steps < self.rounds and pair.advance(self.generator):
             steps += 1
@@ -89,8 +89,8 @@ class Fitter:
         if not steps:
             return None
         self._take(site, pair.layer, pair.step, pair.constant)
-        if self.keeps:
-            self.advanced.add(site.call)
+        self.advanced.add(site.call)
+        self.known.pop(site.call, None)
         return branch.reading(after(call.run(), path))
 
     def _products(self, site: Site, layer: rows.Layer, made: Tensor, error: Tensor) -> tuple[ridge.Products, float]:
@@ -98,19 +98,19 @@ class Fitter:
         index = rows.choose(made, layer, self._most(layer), self.generator)
         found = ridge.products(_chunks(layer, error, index), constant=site.shift is not None)
         energy = float(rows.at(made + error, layer, index).square().sum(dtype=torch.float64)) or 1.0
-        if site.call in self.earlier:
-            known, before = self.earlier[site.call]
-            found, energy = found + known, energy + before
-        self.read[site.call] = found
+        if self.is_first:
+            self.read[site.call] = found
+        elif site.call in self.known:
+            earlier, before = self.known.pop(site.call)
+            found, energy = found.joined_to(earlier), energy + before
         return found, energy
 
-    def _gram(self, site: Site, call: Call) -> Tensor:
-        """Return the mean products of what a layer reads, those that it was fitted with, where it was."""
+    def _factors(self, site: Site, call: Call) -> ridge.Factors:
+        """Return the products of what a layer reads, those that it was fitted with, where it was."""
         if site.call not in self.read:
             made: Tensor = call.run()
             self._products(site, rows.layer_of(call), made, torch.zeros_like(made))
-        found = self.read[site.call]
-        return ridge.pulled(found, self.strength) / found.count
+        return ridge.factors(self.read[site.call], self.strength)
 
     def _some_images(self, call: Call) -> Tensor:
         """Return the images on which a layer has about as many positions as it is fitted on."""

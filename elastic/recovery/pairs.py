@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from elastic.recovery import ridge
 from elastic.recovery.branches import Branch
 from elastic.watching import rows
 from elastic.watching.calls import Call
@@ -27,13 +28,13 @@ LESS = 0.3  # of the step, where the whole one doesn't help
 class Pair:
     """The first layer as it is called, the calls after it, and the second with what follows; all on some images.
 
-    `gram` [groups, columns + 1, columns + 1]: mean products of what the first reads, to solve with.
+    `reads`: products of what the first reads, of as many rows as these were seen on.
     """
 
     call: Call
     path: Sequence[Call]
     second: Branch
-    gram: Tensor
+    reads: ridge.Factors
     has_constant: bool
 
     def __post_init__(self) -> None:
@@ -52,32 +53,32 @@ class Pair:
 
     def advance(self, generator: torch.Generator) -> bool:
         """Change what the first makes by one step, if it takes away any error; return whether it does."""
-        now = self.end(self.made)
-        error = self.second.wanted - now
-        slope, outer = self._carried_back(error, generator)
-        step = torch.linalg.solve(self.gram, slope)
+        slope, outer, before = self._carried_back(generator)
+        step = self.reads.solve(slope * self.reads.count)
         step = torch.linalg.solve(outer, step.mT).mT.float()
         change = rows.times(self.layer, step[:, :-1], step[:, -1])
-        bend = (self.end(self.made + FIRST_TRY * change) - now) / FIRST_TRY
-        length = float((error * bend).sum() / bend.square().sum().clamp_min(1e-30))
+        length = self._length(change)
         for far in (length, LESS * length):
-            if float((self.second.wanted - self.end(self.made + far * change)).square().sum()) < error.square().sum():
-                self.made = self.made + far * change
+            made = self.made + far * change
+            if self._error(made) < before:
+                self.made = made
                 self.step += far * step[:, :-1]
                 self.constant += far * step[:, -1]
                 return True
         return False
 
-    def _carried_back(self, error: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return the slope of the squared error for the first's weights, and the Jacobian's products, means both."""
-        slope = outer = torch.zeros((), dtype=torch.float64, device=error.device)
-        positions = 0
+    def _carried_back(self, generator: torch.Generator) -> tuple[Tensor, Tensor, float]:
+        """Return the slope of the squared error for the first's weights, the Jacobian's products, and the error."""
+        slope = outer = torch.zeros((), dtype=torch.float64, device=self.made.device)
+        positions, before = 0, 0.0
         for images in _parts(self.made):
             with torch.enable_grad():
                 made = self.made[images].detach().requires_grad_()
-                end = self.second.end(self.second.call.run({0: self.read(made.clone())}))
+                end = self.end(made.clone())
+            error = self.second.wanted[images] - end.detach()
+            before += _energy(error)
             signs = torch.randint(0, 2, end.shape, generator=generator).to(end).mul_(2).sub_(1)
-            (back,) = torch.autograd.grad(end, made, error[images], retain_graph=True)
+            (back,) = torch.autograd.grad(end, made, error, retain_graph=True)
             (seen,) = torch.autograd.grad(end, made, signs)
             seen = rows.every(seen, self.layer)  # [groups, rows, outputs]
             positions += seen.shape[1]
@@ -88,7 +89,20 @@ class Pair:
         outer = outer / positions
         mean = outer.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-30)
         damping = DAMPING * mean[:, None, None] * torch.eye(outer.shape[-1], dtype=outer.dtype, device=outer.device)
-        return slope / positions, outer + damping
+        return slope / positions, outer + damping, before
+
+    def _length(self, change: Tensor) -> float:
+        """Return how many steps away the error is least, were the end to go on as it bends at first."""
+        along = squares = 0.0
+        for images in _parts(self.made):
+            now = self.end(self.made[images])
+            bend = (self.end(self.made[images] + FIRST_TRY * change[images]) - now) / FIRST_TRY
+            along += float(((self.second.wanted[images] - now) * bend).sum(dtype=torch.float64))
+            squares += _energy(bend)
+        return along / max(squares, 1e-30)
+
+    def _error(self, made: Tensor) -> float:
+        return sum(_energy(self.second.wanted[images] - self.end(made[images])) for images in _parts(made))
 
 
 def after(made: Tensor, path: Sequence[Call]) -> Tensor:
@@ -96,6 +110,10 @@ def after(made: Tensor, path: Sequence[Call]) -> Tensor:
     for call in path:
         made = call.run({0: made})
     return made
+
+
+def _energy(error: Tensor) -> float:
+    return float(error.square().sum(dtype=torch.float64))
 
 
 def _parts(made: Tensor) -> Iterator[slice]:

@@ -84,7 +84,7 @@ def repair(
         tensors = dict([*model.named_parameters(), *model.named_buffers()])
         fitter = Fitter(
             strength, -(-positions // len(parts)), rounds, torch.Generator().manual_seed(seed),
-            shift=lambda name, constant: tensors[name].add_(constant), keeps=len(parts) > 1,
+            shift=lambda name, constant: tensors[name].add_(constant), parts=len(parts),
         )  # fmt: skip
         report = _Count(len(sites) * len(parts), progress)
         for part in parts:

@@ -24,10 +24,11 @@ class Products:
     error: float
     count: int
 
-    def __add__(self, other: "Products") -> "Products":
-        return Products(
-            self.gram + other.gram, self.right + other.right, self.error + other.error, self.count + other.count
-        )
+    def joined_to(self, other: "Products") -> "Products":
+        """Return the sums over the rows of both, in the memory of this one."""
+        self.gram.add_(other.gram)
+        self.right.add_(other.right)
+        return replace(self, error=self.error + other.error, count=self.count + other.count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,30 +46,54 @@ def products(chunks: Iterable[tuple[Tensor, Tensor]], *, constant: bool) -> Prod
 
     Products are in float32 within a chunk. Where there may be no constant its column is zero.
     """
-    gram = right = torch.zeros(())
-    squares, count = 0.0, 0
+    found: Products | None = None
     for part, error in chunks:
         rows = torch.cat([part, part.new_full((*part.shape[:2], 1), float(constant))], 2)
-        gram = gram.to(rows.device) + (rows.mT @ rows).double()
-        right = right.to(rows.device) + (rows.mT @ error).double()
-        squares += float(error.square().sum(dtype=torch.float64))
-        count += part.shape[1]
-    return Products(gram, right, squares, count)
+        squares = float(error.square().sum(dtype=torch.float64))
+        if found is None:
+            found = Products((rows.mT @ rows).double(), (rows.mT @ error).double(), squares, part.shape[1])
+        else:
+            found = found.joined_to(Products(rows.mT @ rows, rows.mT @ error, squares, part.shape[1]))
+    assert found is not None, "no rows"
+    return found
 
 
-def pulled(found: Products, strength: float) -> Tensor:
-    """Return the products of columns with the pull added: the matrix to solve with. The constant is not pulled."""
+def pull(found: Products, strength: float) -> Tensor:
+    """Return what is added to the diagonal of the products of columns. The constant is not pulled."""
     diagonal = found.gram.diagonal(dim1=1, dim2=2)
-    pull = torch.zeros_like(diagonal)
+    added = torch.zeros_like(diagonal)
     mean = diagonal[:, :-1].mean(1, keepdim=True)
-    pull[:, :-1] = (strength * mean).clamp_min(1e-12)  # a layer that reads nothing but zeros keeps its weights
-    pull[:, -1] = torch.where(diagonal[:, -1] > 0, 1e-9 * found.count, 1.0)
-    return found.gram + torch.diag_embed(pull)
+    added[:, :-1] = (strength * mean).clamp_min(1e-12)  # a layer that reads nothing but zeros keeps its weights
+    added[:, -1] = torch.where(diagonal[:, -1] > 0, 1e-9 * found.count, 1.0)
+    return added
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """The products of columns with the pull added, as LU factors."""
+
+    lu: Tensor
+    pivots: Tensor
+    count: int
+
+    def solve(self, right: Tensor) -> Tensor:
+        """Return what the products have to be multiplied with to make `right`."""
+        return torch.linalg.lu_solve(self.lu, self.pivots, right)
+
+
+def factors(found: Products, strength: float) -> Factors:
+    """Return what to solve with."""
+    diagonal = found.gram.diagonal(dim1=1, dim2=2)
+    before = diagonal.clone()
+    diagonal.add_(pull(found, strength))  # in place, as it is the largest tensor of all
+    lu, pivots = torch.linalg.lu_factor(found.gram)
+    diagonal.copy_(before)
+    return Factors(lu, pivots, found.count)
 
 
 def solve(found: Products, *, strength: float) -> Step:
     """Return the step that takes away most of the error."""
-    step = torch.linalg.solve(pulled(found, strength), found.right)
+    step = factors(found, strength).solve(found.right)
     after = found.error + float((step * (found.gram @ step - 2 * found.right)).sum())
     return Step(step[:, :-1].float(), step[:, -1].float(), found.error, max(after, 0.0))
 

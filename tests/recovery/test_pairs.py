@@ -47,7 +47,7 @@ def opened(net, x):
     found = ridge.products([(read, torch.zeros_like(read))], constant=True)
     path = [calls[number] for number in second.path]
     branch = Branch(second, calls[second.call], (), wanted)
-    return Pair(calls[first.call], path, branch, ridge.pulled(found, 1e-3) / found.count, True), net[0], wanted
+    return Pair(calls[first.call], path, branch, ridge.factors(found, 1e-3), True), net[0], wanted
 
 
 @pytest.mark.parametrize(("net", "x"), CASES.values(), ids=CASES)

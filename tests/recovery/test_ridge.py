@@ -46,7 +46,7 @@ def test_rows_that_come_in_parts_are_solved_as_if_they_came_at_once():
     first = products([(rows[:, :40], error[:, :40])], constant=True)
     taken = solve(first, strength=0.0)
     left = error[:, 40:] - rows[:, 40:] @ taken.weights.double() - taken.constant[:, None].double()
-    rest = solve(moved(first, taken) + products([(rows[:, 40:], left)], constant=True), strength=0.0)
+    rest = solve(products([(rows[:, 40:], left)], constant=True).joined_to(moved(first, taken)), strength=0.0)
     torch.testing.assert_close(taken.weights + rest.weights, whole.weights)
     torch.testing.assert_close(taken.constant + rest.constant, whole.constant)
     assert rest.after == pytest.approx(whole.after, rel=1e-5)
