@@ -25,11 +25,13 @@ class Branch:
         return made
 
     def error(self, made: Tensor) -> Tensor:
-        """Return what has to be added to what the layer makes."""
+        """Return what has to be added to what the layer makes; nothing for a channel whose norm has no gain."""
         error = self.wanted - self.end(made)
+        if not error.isfinite().all():
+            return error
         for call, side in reversed(self.between):
             error = undone(call, side, error)
-        return error
+        return error.where(error.isfinite(), 0)
 
     def reading(self, x: Tensor) -> "Branch":
         """Return the same where the layer reads something else."""

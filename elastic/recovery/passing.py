@@ -31,9 +31,9 @@ class Pass:
         self.ends = by_end(self.sites)
         pairs = [site for site in self.sites if site.before is not None and self.fitter.rounds]
         self.firsts = {site.before for site in pairs}
-        chains = {number for site in self.sites for number, _ in site.chain}
+        chains = {number for site in self.sites for number, _ in site.chain if number != site.at}
         self.light = {number for site in pairs for number in site.path} - chains  # what they read is made anew
-        self.awaited = {site.call for site in self.sites if site.total is not None} | self.firsts | chains | self.light
+        self.awaited = {site.call for site in self.sites if site.at != site.call} | self.firsts | chains | self.light
         self.calls: dict[int, Call] = {}  # of layers that are still needed, and those between
 
     def answer(self, call: Call) -> Any:
@@ -52,8 +52,11 @@ class Pass:
     def _fit_alone(self, site: Site, call: Call) -> Tensor:
         made: Tensor = call.run()
         wanted = self._kept_of(self.wanted.next(), made, site)
-        branch = None if wanted is None else self._fitted(Branch(site, call, (), wanted))
-        return made if branch is None else branch.call.run()
+        if wanted is None:
+            return made
+        layer, norm = (call, ()) if site.at == site.call else (self.calls[site.call], ((call, 0),))
+        branch = self._fitted(Branch(site, layer, norm, wanted))
+        return made if branch is None else branch.end(branch.call.run())
 
     def _fit_sum(self, sites: Sequence[Site], call: Call) -> Tensor:
         whole, operands = self.wanted.next(), list(call.args[:2])
@@ -86,7 +89,7 @@ class Pass:
 
     def _forget(self, site: Site) -> None:
         """Let go of what nobody needs from here on."""
-        for number in (site.before, *site.path, *(number for number, _ in site.chain)):
+        for number in (site.before, *site.path, *(number for number, _ in site.chain if number != site.at)):
             self.calls.pop(number, None)  # type: ignore[arg-type]
             self.fitter.read.pop(number, None)  # type: ignore[arg-type]
         if site.call not in self.firsts:

@@ -1,4 +1,5 @@
-"""Sites: which layers of a network can be fitted, and where: at the sum that a layer's output goes into, or at itself.
+"""Sites: which layers of a network can be fitted, and where: at the sum that a layer's output goes into, else behind
+the norm that takes its constant, else at itself.
 
 What lies between a layer and a sum must be undone to carry the sum's error back to the layer: a norm in eval mode, a
 scale for each channel, another order of axes. What lies between two layers that follow each other may be anything that
@@ -30,9 +31,10 @@ class Site:
     """A layer to fit.
 
     `chain` are the calls between it and the sum that it goes into, each with the position of the argument that comes
-    from the layer; `total` is that sum and `side` which of its operands it is; without a sum the layer's own output is
-    what is matched. `shift` is what takes the constant: a bias, or the mean of the norm that comes next, whose sign is
-    the other one. `before` is the layer whose output comes here and nowhere else, by the calls of `path`.
+    from the layer; `total` is that sum and `side` which of its operands it is; without a sum what the last call of the
+    chain makes is matched, the layer's own output where there is none. `shift` is what takes the constant: a bias, or
+    the mean of the norm that comes next, whose sign is the other one; the norm is in the chain. `before` is the layer
+    whose output comes here and nowhere else, by the calls of `path`.
     """
 
     weight: str
@@ -48,7 +50,9 @@ class Site:
     @property
     def at(self) -> int:
         """The call at which the layer is fitted."""
-        return self.call if self.total is None else self.total
+        if self.total is not None:
+            return self.total
+        return self.chain[-1][0] if self.chain else self.call
 
 
 def find_sites(model: nn.Module, forward: Callable[[], Any], *, repeated: bool = False) -> list[Site]:
@@ -98,7 +102,8 @@ class _Watcher:
         self.copies: dict[int, Tensor] = {}  # of what calls made, before it was changed in place
         self.keys: dict[int, Key] = {}  # of what calls made
         self.layers: dict[int, str] = {}
-        self.shifts: dict[int, tuple[str, bool]] = {}
+        self.biases: dict[int, str] = {}
+        self.norms: dict[int, tuple[str, tuple[int, int]]] = {}  # that come next: the mean, and where in the chain
         self.totals: dict[int, tuple[Chain, int, int]] = {}
 
     def answer(self, call: Call) -> Any:
@@ -119,12 +124,24 @@ class _Watcher:
         for number, weight in self.layers.items():
             if self.runs[weight] > 1 and not repeated:
                 continue  # a layer that runs several times has several inputs
-            shift, is_mean = self.shifts.get(number, (None, False))
-            chain, total, side = self.totals.get(number, ((), None, 0))
-            if self._goes_elsewhere(number, *(each for each, _ in chain)):
-                chain, total, side = (), None, 0  # and can't be bent for a sum
-            found.append(self._with_before(Site(weight, number, chain, total, side, shift, is_mean)))
+            found.append(self._with_before(self._ended(Site(weight, number, shift=self.biases.get(number)))))
         return found
+
+    def _ended(self, site: Site) -> Site:
+        """Return a site with where it ends; what also goes elsewhere can't be bent for the sake of an end."""
+        ends: list[tuple[Site, Chain]] = []
+        if site.call in self.totals:
+            chain, total, side = self.totals[site.call]
+            ends.append((replace(site, chain=chain, total=total, side=side), chain))
+        if site.call in self.norms:
+            mean, norm = self.norms[site.call]
+            ends.append((replace(site, chain=(norm,)), ()))
+            if site.shift is None:
+                ends = [(replace(end, shift=mean, is_mean=True), way) for end, way in ends]
+        for end, way in ends:
+            if not self._goes_elsewhere(site.call, *(number for number, _ in way)):
+                return end
+        return site
 
     def _goes_elsewhere(self, *numbers: int) -> bool:
         return any(self.uses[self.keys[number]] > 1 for number in numbers)
@@ -181,10 +198,10 @@ class _Watcher:
             return
         number, chain = self.carried[given]
         self.carried[_key(made)] = (number, (*chain, (call.number, side)))
-        if call.name == "batch_norm" and not chain and number not in self.shifts:
+        if call.name == "batch_norm" and not chain:
             mean = self.names.get(id(call.get(1, "running_mean")))
             if mean is not None:
-                self.shifts[number] = (mean, True)
+                self.norms.setdefault(number, (mean, (call.number, side)))
 
     def _begin(self, call: Call, made: Tensor) -> None:
         weight = self.names.get(id(call.get(1, "weight")))
@@ -194,7 +211,7 @@ class _Watcher:
         self.layers[call.number] = weight
         self.carried[_key(made)] = (call.number, ())
         if (bias := self.names.get(id(call.get(2, "bias")))) is not None:
-            self.shifts[call.number] = (bias, False)
+            self.biases[call.number] = bias
 
     def _end(self, call: Call, side: int) -> None:
         given = self._key_of(call, side)

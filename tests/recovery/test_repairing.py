@@ -127,6 +127,64 @@ def test_no_layer_of_any_network_is_further_from_what_is_wanted(name):
     assert all(tensor.isfinite().all() for tensor in small.state_dict().values() if tensor.is_floating_point())
 
 
+def stacked():
+    """Return convolutions without biases and their norms, one after the other, with statistics of `images`."""
+    torch.manual_seed(0)
+    net, channels = nn.Sequential(), 3
+    for number in range(4):
+        net.extend([nn.Conv2d(channels, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()])
+        nn.init.uniform_(net[-2].weight, 0.3, 2.0)
+        nn.init.normal_(net[-2].bias)
+        channels = 8
+    net.extend([nn.Flatten(), nn.Linear(8 * 4 * 4, 5)])
+    example = torch.randn(1, 3, 12, 12)
+    reestimate_norms(net, [images(example, 64)])
+    return net.eval(), example
+
+
+@pytest.mark.parametrize("memory", [None, 1 << 20], ids=["at once", "in parts"])
+def test_a_second_repair_adds_nothing_to_means_that_have_taken_their_constants(memory):
+    model, example = stacked()
+    plan = elastic.trace(model, example)
+    levels = halved(plan)
+    small, inputs = cut_network(model, plan, levels), images(example, 64)
+    before, errors = error(small, model, inputs), []
+    for _ in range(2):
+        done = repair(small, model, plan, levels, inputs, rounds=0, memory=memory)
+        errors.append(error(small, model, inputs))
+    assert (done.parts > 1) == (memory is not None)
+    assert errors[0] < 0.3 * before
+    assert errors[1] < 1.02 * errors[0]
+
+
+def test_rounds_take_error_away():
+    model, example = stacked()
+    plan = elastic.trace(model, example)
+    levels = halved(plan)
+    inputs, errors = images(example, 64), []
+    for rounds in (0, 1, 2):
+        small = cut_network(model, plan, levels)
+        repair(small, model, plan, levels, inputs, rounds=rounds)
+        errors.append(error(small, model, inputs))
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[2] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_channels_that_a_norm_makes_constant_keep_their_weights(rounds):
+    model, example = stacked()
+    with torch.no_grad():
+        model[4].weight[::4] = 0
+    plan = elastic.trace(model, example)
+    levels = halved(plan)
+    small, inputs = cut_network(model, plan, levels), images(example, 64)
+    before, weight = error(small, model, inputs), small[3].weight.clone()
+    repair(small, model, plan, levels, inputs, rounds=rounds)
+    assert torch.equal(small[3].weight[0], weight[0])
+    assert not torch.equal(small[3].weight[1], weight[1])
+    assert error(small, model, inputs) < 0.3 * before
+
+
 def test_progress_counts_every_layer():
     model, example = repeated(), torch.randn(1, 3, 6, 6)
     plan = elastic.trace(model, example)

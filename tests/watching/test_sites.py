@@ -67,16 +67,25 @@ NETS = {
     "a sum that spreads": (
         Net(lambda net, x: net.a(x) + net.b, a=conv(4, 4), b=X[:1, :, :1, :1]), "a.weight", None, "a.bias"
     ),
+    "before a norm alone": (
+        Net(lambda net, x: F.relu(net.norm(net.a(x))), a=conv(4, 4, bias=False), norm=nn.BatchNorm2d(4)).eval(),
+        "a.weight", None, "norm.running_mean",
+    ),
+    "before a norm and elsewhere": (
+        Net(lambda net, x: net.norm(y := net.a(x)) * y, a=conv(4, 4, bias=False), norm=nn.BatchNorm2d(4)).eval(),
+        "a.weight", None, None,
+    ),
     "through an activation": (Net(lambda net, x: x + F.relu(net.a(x)), a=conv(4, 4)), "a.weight", None, "a.bias"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("net", "weight", "total", "shift"), NETS.values(), ids=NETS)
-def test_a_layer_is_fitted_at_its_sum_or_alone(net, weight, total, shift):
+def test_a_layer_is_fitted_at_its_sum_or_behind_its_norm_or_alone(net, weight, total, shift):
     site = next(site for site in find_sites(net, lambda: net(X)) if site.weight == weight)
     assert (site.total is None) == (total is None)
     assert site.shift == shift
     assert site.is_mean == (shift == "norm.running_mean")
+    assert (site.at == site.call) == (total is None and not site.is_mean)
 
 
 @pytest.mark.parametrize("name", ["before a norm", "scaled and moved", "flattened"])
