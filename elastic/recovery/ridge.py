@@ -78,7 +78,8 @@ class Factors:
 
     def solve(self, right: Tensor) -> Tensor:
         """Return what the products have to be multiplied with to make `right`."""
-        return torch.linalg.lu_solve(self.lu, self.pivots, right)
+        found: Tensor = torch.linalg.lu_solve(self.lu, self.pivots, right)
+        return found
 
 
 def factors(found: Products, strength: float) -> Factors:

@@ -130,12 +130,11 @@ def test_no_layer_of_any_network_is_further_from_what_is_wanted(name):
 def stacked():
     """Return convolutions without biases and their norms, one after the other, with statistics of `images`."""
     torch.manual_seed(0)
-    net, channels = nn.Sequential(), 3
-    for number in range(4):
+    net = nn.Sequential()
+    for channels in (3, 8, 8, 8):
         net.extend([nn.Conv2d(channels, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()])
         nn.init.uniform_(net[-2].weight, 0.3, 2.0)
         nn.init.normal_(net[-2].bias)
-        channels = 8
     net.extend([nn.Flatten(), nn.Linear(8 * 4 * 4, 5)])
     example = torch.randn(1, 3, 12, 12)
     reestimate_norms(net, [images(example, 64)])
