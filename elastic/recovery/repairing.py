@@ -23,7 +23,7 @@ from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
 from elastic.recovery.companion import Companion
 from elastic.recovery.fitting import Fit, Fitter
-from elastic.recovery.memory import images_that_fit
+from elastic.recovery.memory import parts_that_fit
 from elastic.recovery.passing import Pass
 from elastic.watching.calls import Watch
 from elastic.watching.sites import Site, find_sites
@@ -63,10 +63,11 @@ def repair(
     makes (0: closed forms alone). All else stays, and so do layers whose inputs and outputs are what they were, bit for
     bit. Of each layer's output at most so many `positions` are used, fewer of a wide layer, drawn with `seed`.
 
-    Both networks hold what is alive of the images. Where that would be more than `memory` bytes (by default half of
-    what is free) they are taken in parts, one after the other; sums of products are kept from part to part.
+    Both networks hold what is alive of the images, and each layer products of what it reads while it is fitted. Where
+    that would be more than `memory` bytes (by default half of what is free) the images are taken in parts, one after
+    the other; products of all layers are kept from part to part.
 
-    Raises DataError if the network doesn't run on the inputs, or not even one of them fits.
+    Raises DataError if the network doesn't run on the inputs, or one of them needs more than `memory`.
     """
     whole = copy.deepcopy(whole).requires_grad_(False)
     set_all_free(whole)  # so that both networks make the same calls
@@ -76,11 +77,7 @@ def repair(
     }
     with eval_mode(model), eval_mode(whole), torch.no_grad():
         sites = _sites(model, inputs)
-        fitting = images_that_fit(whole, model, inputs, memory)
-        if fitting < 1:
-            shape = list(inputs.shape[1:])
-            raise DataError(f"not even one input of {shape} fits in memory; give more (memory=), or smaller inputs")
-        parts = inputs.tensor_split(-(-len(inputs) // fitting))
+        parts = parts_that_fit(whole, model, inputs, memory)
         tensors = dict([*model.named_parameters(), *model.named_buffers()])
         fitter = Fitter(
             strength, -(-positions // len(parts)), rounds, torch.Generator().manual_seed(seed),

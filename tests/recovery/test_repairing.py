@@ -9,7 +9,7 @@ import elastic
 from elastic.errors import DataError, NothingToPrune
 from elastic.fitting import fitted
 from elastic.recovery import reestimate_norms, repair
-from elastic.recovery.memory import peak_bytes
+from elastic.recovery.memory import peak_of
 from tests.networks import EVERY, WIRINGS
 
 
@@ -206,19 +206,23 @@ def test_more_images_than_fit_are_taken_in_parts():
     levels = halved(plan)
     small = cut_network(model, plan, levels)
     x, held_out = images(example), images(example, seed=1)
-    each = 2 * (peak_bytes(lambda: model(example)) + peak_bytes(lambda: small(example)))
+    cut = peak_of(lambda: small(example))
+    each = 2 * (peak_of(lambda: model(example)).activations + cut.activations)
+    fixed = 3 * max(cut.products) + sum(cut.products)
     before, seen = error(small, model, held_out), []
-    done = repair(small, model, plan, levels, x, memory=6 * each, progress=lambda *at: seen.append(at))
+    done = repair(small, model, plan, levels, x, memory=fixed + 6 * each, progress=lambda *at: seen.append(at))
     assert (done.images, done.parts) == (len(x), 3)
     assert seen[-1] == (6, 6)
     assert error(small, model, held_out) < before
-    with pytest.raises(DataError, match="not even one input"):
-        repair(small, model, plan, levels, x, memory=each // 2)
+    with pytest.raises(DataError, match=r"one input of \[3, 6, 6\] at a time needs \d+ KiB: .*the limit is \d+ KiB"):
+        repair(small, model, plan, levels, x, memory=fixed + each // 2)
 
 
 def test_the_peak_is_of_what_is_alive_at_once():
     net = nn.Sequential(nn.Linear(4, 100), nn.ReLU(inplace=True), nn.Linear(100, 50), nn.Linear(50, 2))
-    assert peak_bytes(lambda: net(torch.zeros(10, 4))) == 10 * (4 + 100 + 50) * 4
+    peak = peak_of(lambda: net(torch.zeros(10, 4)))
+    assert peak.activations == 10 * (4 + 100 + 50) * 4
+    assert peak.products == tuple(8 * columns**2 for columns in (5, 101, 51))
 
 
 def test_norms_get_the_statistics_of_the_images():
