@@ -51,8 +51,19 @@ def prune(
         ),
     ] = None,
     rounds: Annotated[
-        int, typer.Option(min=0, help="Steps in which the repair changes a layer for the next; 0: least squares alone.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Steps in which the repair changes a layer for the next (2 unless given); 0: least squares alone.",
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Bytes that the repair may take: 2GiB, 500MB (half of what is free unless given); more images "
+            "than fit are taken in parts."
+        ),
+    ] = None,
     normalisation: options.Normalisation = None,
     scope: options.Scope = None,
     per: options.Per = None,
@@ -89,11 +100,17 @@ def prune(
     from elastic.cli.networks import check_output, measure, open_data, open_model
     from elastic.errors import UnknownName
     from elastic.importance import NEED_DATA, NoInformation
-    from elastic.targets import parse_target
+    from elastic.targets import parse_size, parse_target
 
     check_output(output, overwrite)
     targets = [parse_target(text) for text in target]
     shares = options.shares(share or [], scope)
+    how: dict[str, Any] = {} if rounds is None else {"rounds": rounds}
+    if memory is not None:
+        how["memory"] = parse_size(memory)
+    if how and (recover is False or data is None):
+        why = "--no-recover; leave one of them out" if recover is False else "there are no images; give --data"
+        raise UnknownName(f"--{next(iter(how))} says how to repair, but nothing is repaired: {why}")
     if (weights is None) is not untrained:
         given = "no weights were given" if weights is None else "--weights and --untrained were given both"
         raise UnknownName(f"{given}; pass --weights FILE, or --untrained to prune a network of random weights")
@@ -136,7 +153,7 @@ def prune(
     if recover is not False and learned_from is not None:
         with Steps("fitting layers") as progress:
             inputs = pruning.inputs_of(learned_from, opened.model)
-            pruned = pruned.recovered(inputs, rounds=rounds, seed=seed, progress=progress)
+            pruned = pruned.recovered(inputs, seed=seed, progress=progress, **how)
         for number, row in enumerate(rows[:-1]):
             before = {"top1_after_the_cut": row["top1"]} if "top1" in row else {}
             row |= {**before, **test(pruned, number, f"testing {row['level']}, fitted")}

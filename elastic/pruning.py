@@ -29,7 +29,7 @@ from elastic.importance.batches import batches, joined
 from elastic.plan import LevelArray, Plan
 from elastic.precision import computable, dtype_of
 from elastic.ranking import Per, Ranking
-from elastic.recovery import Progress, repair
+from elastic.recovery import ROUNDS, Progress, repair
 from elastic.sensitivity import Curves, read_curves
 from elastic.targets import Target, parse_target
 from elastic.tensors import take_dtypes
@@ -86,7 +86,8 @@ class Pruned:
             working = computable(network)
             repair(working, whole, self.plan, self.levels, inputs, level=level, progress=told, **options)
             tuned[level] = take_dtypes(working, network.state_dict())
-        done: dict[str, Any] = {n: options[n] for n in ("rounds", "strength", "positions") if n in options}
+        done: dict[str, Any] = {n: options[n] for n in ("strength", "positions") if n in options}
+        done["rounds"] = options.get("rounds", ROUNDS)
         return replace(self, tuned=tuned, recipe={**self.recipe, "recovered_on": len(inputs), **done})
 
     def cost(self, level: int = 0) -> Cost:

@@ -73,6 +73,18 @@ def parse_target(text: str) -> Target:
     return Target(limits, ",".join(part.strip() for part in text.split(",")))
 
 
+def parse_size(text: str) -> int:
+    """Return the bytes that a text like `2GiB` or `500 MB` says.
+
+    Raises TargetError if it can't be read.
+    """
+    match = FORM.fullmatch(text.strip())
+    factor = SIZE.get(match.group(2).lower()) if match else None
+    if match is None or factor is None or float(match.group(1)) <= 0:
+        raise TargetError(f"can't read the size {text!r}; write a number above 0 with kB, MB, GB, KiB, MiB or GiB")
+    return round(float(match.group(1)) * factor)
+
+
 def _parse_limit(part: str) -> Limit:
     quantity, equals, value = part.partition("=")
     if not equals or quantity not in QUANTITIES:

@@ -2,6 +2,6 @@
 
 from elastic.recovery.fitting import Fit
 from elastic.recovery.norms import reestimate_norms
-from elastic.recovery.repairing import Progress, Repair, repair
+from elastic.recovery.repairing import ROUNDS, Progress, Repair, repair
 
-__all__ = ["Fit", "Progress", "Repair", "reestimate_norms", "repair"]
+__all__ = ["ROUNDS", "Fit", "Progress", "Repair", "reestimate_norms", "repair"]

@@ -29,6 +29,7 @@ from elastic.watching.calls import Watch
 from elastic.watching.sites import Site, find_sites
 
 Progress = Callable[[int, int], None]  # layers that are done, layers in all
+ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def repair(
     inputs: Tensor,
     *,
     level: int = 0,
-    rounds: int = 2,
+    rounds: int = ROUNDS,
     strength: float = 1e-3,
     positions: int = 131_072,
     seed: int = 0,

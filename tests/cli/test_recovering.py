@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.command_line import NETWORK
+from tests.cli.command_line import NETWORK, run
 
 PRUNE = f"prune {NETWORK} --weights weights.safetensors --target macs=50% -o out.safetensors --data digits --overwrite"
 
@@ -39,6 +39,22 @@ def test_closed_forms_alone_are_rounds_of_none(net, elastic):
     assert elastic("info out.safetensors --json").json["recipe"]["rounds"] == 2
     elastic(f"{PRUNE} --calibration 64 --limit 50 --rounds 0")
     assert elastic("info out.safetensors --json").json["recipe"]["rounds"] == 0
+
+
+def test_a_repair_keeps_to_its_memory_or_says_what_it_needs(net, elastic, refused):
+    done = elastic(f"{PRUNE} --calibration 64 --limit 50 --memory 8MiB --json").json
+    assert "top1_after_the_cut" in done["levels"][0]
+    told = run(f"{PRUNE} --calibration 64 --limit 50 --memory 10kB")
+    assert told.code == 1
+    assert "one input of [1, 8, 8] at a time needs" in told.err
+    assert "can't read the size '8images'" in refused(f"{PRUNE} --memory 8images")
+
+
+@pytest.mark.parametrize("option", ["--memory 1GB", "--rounds 1"])
+def test_what_is_of_a_repair_needs_one(net, elastic, refused, option):
+    assert "--no-recover; leave one of them out" in refused(f"{PRUNE} --no-recover {option}", code=2)
+    without = PRUNE.replace("--data digits", "")
+    assert "give --data" in refused(f"{without} {option}", code=2)
 
 
 @pytest.mark.parametrize("criterion", ["activation", "energy", "taylor", "hessian"])
