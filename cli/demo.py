@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import Steps, count, note, say, show, size, table
+from elastic.cli.printing import Steps, count, note, say, show, table
+from elastic.sizes import size_text
 
 NETWORK, DATA, TARGETS = "elastic/digits_resnet", "digits", ("macs=25%", "macs=50%")
 
@@ -84,7 +85,7 @@ def demo(
     def render() -> None:
         columns = ["level", "params", "MACs", "size", "top-1", "latency", "ONNX = torch"]
         table(columns, [_row(row) for row in rows])
-        say(f"{file}: all three in {size(size_of_file)}; they share their weights, norms are each level's own")
+        say(f"{file}: all three in {size_text(size_of_file)}; they share their weights, norms are each level's own")
         say(f"rebuilt: {tensors} tensors, bit for bit the trained network; masked = cut for both smaller levels")
         say(f"latency: median of one image on one thread, torch eager; picture: {picture}")
 
@@ -93,5 +94,5 @@ def demo(
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    costs = [count(row["params"]), count(row["macs"]), size(row["bytes"])]
+    costs = [count(row["params"]), count(row["macs"]), size_text(row["bytes"])]
     return [row["level"], *costs, f"{row['top1']:.2f} %", f"{row['milliseconds']:.2f} ms", f"{row['onnx_error']:.0e}"]

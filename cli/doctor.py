@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import count, say, show, size, table
+from elastic.cli.printing import count, say, show, table
+from elastic.sizes import size_text
 
 if TYPE_CHECKING:
     from elastic.diagnosing import Obstacle, Tie
@@ -69,7 +70,8 @@ def doctor(
     def render() -> None:
         say(f"{model}: {plan.units:,} units in {len(groups)} groups")
         costs = (("dense", dense), ("least", least))
-        table(["", "params", "MACs", "size"], [[n, count(c.params), count(c.macs), size(c.bytes)] for n, c in costs])
+        rows = [[name, count(cost.params), count(cost.macs), size_text(cost.bytes)] for name, cost in costs]
+        table(["", "params", "MACs", "size"], rows)
         if groups:
             _render_groups(groups, dense.params, every)
         if attributes:

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import say, show, size
+from elastic.cli.printing import say, show
+from elastic.sizes import size_text
 
 
 def export(
@@ -35,5 +36,5 @@ def export(
     show(
         result,
         json,
-        lambda: say(f"{output}: level {name} as {to}, {size(done.bytes)}, differs from torch by {done.error:.1e}"),
+        lambda: say(f"{output}: level {name} as {to}, {size_text(done.bytes)}, differs from torch by {done.error:.1e}"),
     )

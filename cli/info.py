@@ -3,7 +3,8 @@
 from typing import Any
 
 from elastic.cli import options
-from elastic.cli.printing import count, plain, say, show, size, table
+from elastic.cli.printing import count, plain, say, show, table
+from elastic.sizes import size_text
 
 
 def info(file: options.File, json: options.Json = False) -> None:
@@ -38,9 +39,9 @@ def info(file: options.File, json: options.Json = False) -> None:
     def render() -> None:
         measured = sorted({name for level in levels for name in level["metrics"]})
         name = plain(header.model.get("name") or "a network of the user's own")
-        say(f"{file}: {name}, contract {header.contract}, {size(file.stat().st_size)}")
+        say(f"{file}: {name}, contract {header.contract}, {size_text(file.stat().st_size)}")
         rows = [
-            [level["name"], count(level["params"]), count(level["macs"]), size(level["bytes"])]
+            [level["name"], count(level["params"]), count(level["macs"]), size_text(level["bytes"])]
             + [f"{level['metrics'][m]:.2f}" if m in level["metrics"] else "" for m in measured]
             for level in levels
         ]

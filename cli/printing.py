@@ -66,14 +66,6 @@ def count(number: float) -> str:
     return str(int(number))
 
 
-def size(number: float) -> str:
-    """Return bytes as kB, MB or GB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= scale:
-            return f"{number / scale:.2f} {unit}"
-    return f"{int(number)} B"
-
-
 class Steps:
     """A progress bar on stderr where that is a terminal, and plain lines where not."""
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import Steps, count, note, say, show, size, table
+from elastic.cli.printing import Steps, count, note, say, show, table
+from elastic.sizes import parse_size, size_text
 
 if TYPE_CHECKING:
     from elastic.cli.networks import Opened
@@ -100,7 +101,7 @@ def prune(
     from elastic.cli.networks import check_output, measure, open_data, open_model
     from elastic.errors import UnknownName
     from elastic.importance import NEED_DATA, NoInformation
-    from elastic.targets import parse_size, parse_target
+    from elastic.targets import parse_target
 
     check_output(output, overwrite)
     targets = [parse_target(text) for text in target]
@@ -167,7 +168,7 @@ def prune(
     )
     written = output.stat().st_size
     result = {"output": str(output), "bytes": written, "levels": rows}
-    show(result, json, lambda: _render(rows, f"{output}: {len(rows)} levels in {size(written)}"))
+    show(result, json, lambda: _render(rows, f"{output}: {len(rows)} levels in {size_text(written)}"))
 
 
 def _learned_from(
@@ -201,7 +202,7 @@ def _render(rows: list[dict[str, Any]], summary: str) -> None:
 
 
 def _row(row: dict[str, Any], accuracy: list[str]) -> list[str]:
-    costs = [count(row["params"]), count(row["macs"]), f"{row['share_of_macs']:.2%}", size(row["bytes"])]
+    costs = [count(row["params"]), count(row["macs"]), f"{row['share_of_macs']:.2%}", size_text(row["bytes"])]
     measured = {"cut": row.get("top1_after_the_cut"), "top-1": row.get("top1")}
     found = ["" if measured[head] is None else f"{measured[head]:.2f} %" for head in accuracy]
     proof = f"{row['masked_equals_cut']:.0e}" if "masked_equals_cut" in row else ""

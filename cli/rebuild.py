@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import say, show, size
+from elastic.cli.printing import say, show
+from elastic.sizes import size_text
 
 
 def rebuild(
@@ -50,7 +51,7 @@ def rebuild(
     }
 
     def render() -> None:
-        say(f"{output}: level {result['level']}, {len(tensors)} tensors, {size(output.stat().st_size)}")
+        say(f"{output}: level {result['level']}, {len(tensors)} tensors, {size_text(output.stat().st_size)}")
         if beside is not None:
             say(f"{beside}: what its input looks like; `elastic eval --weights` reads it")
         say(f"SHA-256 of the level: {header.levels[number].digest} (as when it was saved)")

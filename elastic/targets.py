@@ -1,18 +1,16 @@
 """Targets: `macs=50%`, `params=1.2M`, `size=3MB`, or several with commas; parsed once, checked against costs."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from elastic.costs import Cost
 from elastic.errors import TargetError
+from elastic.sizes import NUMBER, SIZE
 
 Quantity = Literal["macs", "params", "size"]
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
 
 COUNT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-SIZE = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-FORM = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z%]*)")
 
 
 @dataclass(frozen=True)
@@ -73,23 +71,11 @@ def parse_target(text: str) -> Target:
     return Target(limits, ",".join(part.strip() for part in text.split(",")))
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes that a text like `2GiB` or `500 MB` says.
-
-    Raises TargetError if it can't be read.
-    """
-    match = FORM.fullmatch(text.strip())
-    factor = SIZE.get(match.group(2).lower()) if match else None
-    if match is None or factor is None or float(match.group(1)) <= 0:
-        raise TargetError(f"can't read the size {text!r}; write a number above 0 with kB, MB, GB, KiB, MiB or GiB")
-    return round(float(match.group(1)) * factor)
-
-
 def _parse_limit(part: str) -> Limit:
     quantity, equals, value = part.partition("=")
     if not equals or quantity not in QUANTITIES:
         raise TargetError(f"can't read the target {part!r}; write one of {', '.join(QUANTITIES)}, as in macs=50%")
-    match = FORM.fullmatch(value.strip())
+    match = NUMBER.fullmatch(value.strip())
     unit = match.group(2).lower() if match else None
     units = SIZE if quantity == "size" else COUNT
     if match is None or (unit != "%" and unit not in units):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import DataError
+from elastic.sizes import size_text
 from elastic.watching import rows
 from elastic.watching.calls import LAYERS, Call, Watch
 
@@ -44,12 +45,12 @@ def parts_that_fit(whole: nn.Module, model: nn.Module, inputs: Tensor, limit: in
     if working + each * len(inputs) <= free:
         return (inputs,)
     fixed = working + sum(cut.products)  # kept from part to part
-    fitting = int((free - fixed) / each)
+    fitting = int((free - fixed) / max(each, 1.0))
     if fitting < 1 and limit is not None:
         raise DataError(
-            f"a repair with one input of {list(inputs.shape[1:])} at a time needs {_shown(fixed + each)}: "
-            f"{_shown(fixed)} for products of what layers read and {_shown(each)} for the input; the limit is "
-            f"{_shown(limit)}; give more (memory=), or smaller inputs"
+            f"a repair with one input of {list(inputs.shape[1:])} at a time needs {size_text(fixed + each)}: "
+            f"{size_text(fixed)} for products of what layers read and {size_text(each)} for the input; the limit is "
+            f"{size_text(limit)}; give more (memory=), or smaller inputs"
         )
     return inputs.tensor_split(-(-len(inputs) // max(fitting, 1)))
 
@@ -92,7 +93,3 @@ class _Meter:
         self.tensors[key] -= 1
         if not self.tensors[key]:
             self.alive -= size
-
-
-def _shown(size: float) -> str:
-    return f"{size / (1 << 20):.0f} MiB" if size >= 1 << 20 else f"{size / (1 << 10):.0f} KiB"

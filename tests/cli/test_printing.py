@@ -4,23 +4,17 @@ import pytest
 from rich.console import Console
 
 from elastic.cli import printing
-from elastic.cli.printing import Steps, count, plain, size, table
+from elastic.cli.printing import Steps, count, plain, table
 
 COUNTS = {
     0: "0", 999: "999", 1000: "1 k", 1234: "1.23 k", 999_499: "999 k", 999_500: "1 M", 999_999: "1 M",
     12_345_678: "12.3 M", 999_999_999: "1 G", 4.1e9: "4.1 G", 999.6e9: "1000 G", 12.3e12: "12300 G",
 }  # fmt: skip
-SIZES = {0: "0 B", 999: "999 B", 1000: "1.00 kB", 3_451_984: "3.45 MB", 102_400_000_000: "102.40 GB"}
 
 
 @pytest.mark.parametrize(("number", "text"), COUNTS.items())
 def test_counts_have_three_digits_that_matter(number, text):
     assert count(number) == text
-
-
-@pytest.mark.parametrize(("number", "text"), SIZES.items())
-def test_sizes_have_two_decimals(number, text):
-    assert size(number) == text
 
 
 def test_a_table_has_the_first_column_to_the_left_and_no_trailing_spaces(capsys):

@@ -214,7 +214,9 @@ def test_more_images_than_fit_are_taken_in_parts():
     assert (done.images, done.parts) == (len(x), 3)
     assert seen[-1] == (6, 6)
     assert error(small, model, held_out) < before
-    with pytest.raises(DataError, match=r"one input of \[3, 6, 6\] at a time needs \d+ KiB: .*the limit is \d+ KiB"):
+    with pytest.raises(
+        DataError, match=r"one input of \[3, 6, 6\] at a time needs [\d.]+ kB: .*the limit is [\d.]+ kB"
+    ):
         repair(small, model, plan, levels, x, memory=fixed + each // 2)
 
 
