@@ -24,19 +24,25 @@ class Branch:
             made = call.run({side: made})
         return made
 
-    def error(self, made: Tensor) -> Tensor:
-        """Return what has to be added to what the layer makes; nothing for a channel whose norm has no gain."""
+    def error(self, made: Tensor) -> Tensor | None:
+        """Return what has to be added to what the layer makes; nothing for a channel whose norm has no gain.
+
+        None if nothing has to be, or what is wanted is not finite.
+        """
         error = self.wanted - self.end(made)
-        if not error.isfinite().all():
-            return error
+        least, most = error.aminmax()
+        if not (least.isfinite() and most.isfinite() and (least or most)):
+            return None
         for call, side in reversed(self.between):
             error = undone(call, side, error)
-        return error.where(error.isfinite(), 0)
+        return error.nan_to_num(0, 0, 0) if self.between else error
 
     def reading(self, x: Tensor) -> "Branch":
         """Return the same where the layer reads something else."""
         return replace(self, call=self.call.with_first(x))
 
     def on(self, images: Tensor) -> "Branch":
-        """Return the same for some of the images."""
+        """Return the same for some of the images, the numbers of which rise."""
+        if len(images) == len(self.wanted):
+            return self
         return replace(self.reading(self.call.args[0][images]), wanted=self.wanted[images])

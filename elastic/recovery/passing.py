@@ -52,7 +52,7 @@ class Pass:
     def _fit_alone(self, site: Site, call: Call) -> Tensor:
         made: Tensor = call.run()
         wanted = self._kept_of(self.wanted.next(), made, site)
-        if wanted is None:
+        if wanted is None or torch.equal(made, wanted):
             return made
         layer, norm = (call, ()) if site.at == site.call else (self.calls[site.call], ((call, 0),))
         branch = self._fitted(Branch(site, layer, norm, wanted))
@@ -63,7 +63,7 @@ class Pass:
         # The layer with the most weights first: what it can't reach is left for the other.
         for site in sorted(sites, key=lambda site: -rows.layer_of(self.calls[site.call]).columns):
             wanted = self._kept_of(whole, operands[site.side], site)
-            if wanted is None:
+            if wanted is None or torch.equal(operands[0] + operands[1], wanted):
                 continue
             between = [(self.calls[number], side) for number, side in site.chain]
             branch = self._fitted(Branch(site, self.calls[site.call], between, wanted - operands[1 - site.side]))
@@ -75,14 +75,13 @@ class Pass:
     def _fitted(self, branch: Branch) -> Branch | None:
         """Change the weights of a layer, and of the one before; return the branch as it is then, None if it stays."""
         site = branch.site
-        if not self.fitter.fit(branch):
+        is_second = self.fitter.is_first and site.before in self.firsts
+        if not self.fitter.fit(branch, again=is_second):
             return None
-        if site.before is not None and site.before in self.firsts:
-            path = [self.calls[number] for number in site.path]
-            advanced = self.fitter.advance(self.by_call[site.before], self.calls[site.before], path, branch)
-            if advanced is not None:
-                self.fitter.fit(advanced)
-                branch = advanced
+        if is_second:
+            path, first = [self.calls[number] for number in site.path], self.by_call[site.before or 0]
+            branch = self.fitter.advance(first, self.calls[first.call], path, branch) or branch
+            self.fitter.fit(branch)
         if site.call in self.firsts:
             self.calls[site.call] = branch.call
         return branch

@@ -77,7 +77,7 @@ def repair(
         for name, axes in plan.position_levels(levels).items()
     }
     with eval_mode(model), eval_mode(whole), torch.no_grad():
-        sites = _sites(model, inputs)
+        sites, layout = _sites(model, inputs), _layout(model, inputs)
         parts = parts_that_fit(whole, model, inputs, memory)
         tensors = dict([*model.named_parameters(), *model.named_buffers()])
         fitter = Fitter(
@@ -86,6 +86,7 @@ def repair(
         )  # fmt: skip
         report = _Count(len(sites) * len(parts), progress)
         for part in parts:
+            part = part.contiguous(memory_format=layout)
             wanted = Companion(partial(whole, part), {site.at for site in sites})
             try:
                 with Watch(Pass(sites, kept, wanted, fitter, report).answer):
@@ -102,6 +103,16 @@ def _sites(model: nn.Module, inputs: Tensor) -> list[Site]:
         return find_sites(model, lambda: model(some))
     except (RuntimeError, ValueError, TypeError) as reason:
         raise DataError(f"the network can't be run on inputs of {list(inputs.shape)}: {reason}") from reason
+
+
+def _layout(model: nn.Module, inputs: Tensor) -> torch.memory_format:
+    """Return channels last in memory, with which convolutions are faster and rows are read faster, if that runs."""
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(inputs.dim(), torch.contiguous_format)
+    try:
+        model(inputs[:2].contiguous(memory_format=layout))
+    except RuntimeError:  # a view that can't be made
+        return torch.contiguous_format
+    return layout
 
 
 @dataclass

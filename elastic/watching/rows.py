@@ -1,7 +1,8 @@
 """Rows: a layer as a matrix product. What it reads at some of its output positions, and what it makes there.
 
 A convolution reads a window of every channel of a group, a linear layer a vector; with a column of ones for the
-constant, its outputs are rows @ weights.
+constant, its outputs are rows @ weights. Columns are places of the window, and channels within each, as then a row is
+a few long runs of an input whose channels are last in memory.
 """
 
 import math
@@ -36,6 +37,11 @@ class Layer:
         """The input of a convolution with its padding."""
         pads = [p for pad in reversed(self.padding) for p in pad]
         return F.pad(self.x, pads) if any(pads) else self.x
+
+    @cached_property
+    def by_place(self) -> Tensor:
+        """The padded input of a convolution, [places of all images, channels]."""
+        return self.padded.movedim(1, -1).flatten(0, -2)
 
     @property
     def columns(self) -> int:
@@ -77,8 +83,14 @@ def read(layer: Layer, index: Index) -> Tensor:
     """Return what a layer reads at these positions of its output, [groups, rows, columns]."""
     if not layer.stride:
         return layer.x[index][None]
-    where: Any = (index[0], slice(None), *index[1:])
-    return _windows(layer)[where].reshape(len(index[0]), layer.groups, -1).transpose(0, 1)
+    sizes, kernel = layer.padded.shape[2:], layer.weight.shape[2:]
+    starts, within = index[0], torch.zeros(1, dtype=torch.long)
+    for places, size, stride, span, step in zip(index[1:], sizes, layer.stride, kernel, layer.dilation, strict=True):
+        starts = starts * size + places * stride
+        within = (within[:, None] * size + torch.arange(span) * step).flatten()
+    where = (starts[:, None] + within).flatten().to(layer.x.device)
+    found = layer.by_place.index_select(0, where).view(len(starts), len(within), layer.groups, -1)
+    return found.permute(2, 0, 1, 3).flatten(2)
 
 
 def at(made: Tensor, layer: Layer, index: Index) -> Tensor:
@@ -124,23 +136,18 @@ def products(layer: Layer, images: slice, made: Tensor) -> Tensor:
 def weights(layer: Layer, weight: Tensor | None = None) -> Tensor:
     """Return a layer's weights, or others of their shape, as matrices, [groups, columns, outputs of a group]."""
     weight = layer.weight if weight is None else weight
-    return weight.reshape(layer.groups, weight.shape[0] // layer.groups, -1).transpose(1, 2)
+    return _grouped(layer, weight).permute(0, 3, 2, 1).flatten(1, 2)
 
 
 def as_weight(layer: Layer, matrices: Tensor) -> Tensor:
     """Return matrices [groups, columns, outputs of a group] in the shape of a layer's weight."""
-    return matrices.mT.reshape(layer.weight.shape)
+    _, outputs, channels, places = _grouped(layer, layer.weight).shape
+    return matrices.view(-1, places, channels, outputs).permute(0, 3, 2, 1).reshape(layer.weight.shape)
 
 
-def _windows(layer: Layer) -> Tensor:
-    """Return a view of the padded input, [N, C, places along each axis .., kernel ..]."""
-    x, kernel = layer.padded, layer.weight.shape[2:]
-    reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, kernel, strict=True)]
-    places = [(n - r) // s + 1 for n, r, s in zip(x.shape[2:], reach, layer.stride, strict=True)]
-    steps = x.stride()[2:]
-    strides = [a * s for a, s in zip(steps, layer.stride, strict=True)]
-    within = [a * d for a, d in zip(steps, layer.dilation, strict=True)]
-    return x.as_strided((*x.shape[:2], *places, *kernel), (*x.stride()[:2], *strides, *within), x.storage_offset())
+def _grouped(layer: Layer, weight: Tensor) -> Tensor:
+    """Return a weight as [groups, outputs, channels, places of the kernel]."""
+    return weight.reshape(layer.groups, weight.shape[0] // layer.groups, weight.shape[1], -1)
 
 
 def _each(value: int | tuple[int, ...] | list[int], rank: int) -> tuple[int, ...]:

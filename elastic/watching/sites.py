@@ -33,8 +33,9 @@ class Site:
     `chain` are the calls between it and the sum that it goes into, each with the position of the argument that comes
     from the layer; `total` is that sum and `side` which of its operands it is; without a sum what the last call of the
     chain makes is matched, the layer's own output where there is none. `shift` is what takes the constant: a bias, or
-    the mean of the norm that comes next, whose sign is the other one; the norm is in the chain. `before` is the layer
-    whose output comes here and nowhere else, by the calls of `path`.
+    the mean of the norm that comes next, whose sign is the other one; the norm is in the chain. `is_divisible`: from
+    some of the images that the layer reads the chain makes what it makes of them among all. `before` is the layer
+    whose output comes here and nowhere else, by the calls of `path`, and these are divisible too.
     """
 
     weight: str
@@ -44,6 +45,7 @@ class Site:
     side: int = 0
     shift: str | None = None
     is_mean: bool = False
+    is_divisible: bool = False
     before: int | None = None
     path: tuple[int, ...] = ()
 
@@ -124,7 +126,8 @@ class _Watcher:
         for number, weight in self.layers.items():
             if self.runs[weight] > 1 and not repeated:
                 continue  # a layer that runs several times has several inputs
-            found.append(self._with_before(self._ended(Site(weight, number, shift=self.biases.get(number)))))
+            site = self._ended(Site(weight, number, shift=self.biases.get(number)))
+            found.append(self._with_before(replace(site, is_divisible=self._is_divisible(site, number))))
         return found
 
     def _ended(self, site: Site) -> Site:
@@ -150,14 +153,13 @@ class _Watcher:
         before, path = self.before.get(site.call, (None, ()))
         if before is None or self.runs[self.layers[before]] > 1 or self._goes_elsewhere(before, *path):
             return site
-        found = replace(site, before=before, path=path)
-        return found if self._can_run_in_parts(found) else site
+        return replace(site, before=before, path=path) if self._is_divisible(site, before, *path, site.call) else site
 
-    def _can_run_in_parts(self, site: Site) -> bool:
-        """Return whether what lies from the layer before to the end makes of one image what it made of it among all."""
-        first = self.calls[site.before or 0][0].args[0]
-        part = first[:1]
-        straight = [(number, 0) for number in (site.before or 0, *site.path, site.call)]
+    def _is_divisible(self, site: Site, *numbers: int) -> bool:
+        """Return whether these calls and the chain make of one image what they made of it among all."""
+        first = self.calls[numbers[0]][0].args[0]
+        part, number = first[:1], numbers[0]
+        straight = [(each, 0) for each in numbers]
         try:
             for number, side in (*straight, *site.chain):
                 call = self.calls[number][0]

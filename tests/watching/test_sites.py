@@ -141,3 +141,19 @@ def test_sums_and_activations_in_place_are_followed():
 def test_no_layer_before_where_images_can_not_go_alone(between):
     net = Net(lambda net, x: net.b(between(net, net.a(x))), a=conv(4, 4), b=conv(4, 4))
     assert [site.before for site in find_sites(net, lambda: net(X))] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("after", "divisible"),
+    [
+        (lambda net, y: y * net.scale, True),
+        (lambda net, y: y.flatten(1).view(-1, 4, 5, 6), True),
+        (lambda net, y: y.view(2, 4, 5, 6), False),
+    ],
+    ids=["scaled", "in shape again", "of so many images"],
+)
+def test_some_images_are_enough_where_they_can_go_alone(after, divisible):
+    net = Net(lambda net, x: x + after(net, net.a(x)), a=conv(4, 4), scale=nn.Parameter(torch.randn(4, 1, 1)))
+    (site,) = find_sites(net, lambda: net(X))
+    assert site.total is not None
+    assert site.is_divisible == divisible
