@@ -19,11 +19,12 @@ Public checkpoints, cut to a share of their multiply-accumulates and not trained
 counted by torch's flop counter on the networks as they came out, none above its level.
 
 * **Ours**: `elastic.prune` with {chosen};
-  right after the cut, and after the repair: on {images} training images without labels, {seeds}.
+  right after the cut, and after the repair: on {images} training images without labels (fewer of large ones: see
+  below), {seeds}.
 * **torch-pruning**: the best of what it can do, *chosen on the test images*. Tried: L2 and L1 magnitudes, Taylor,
   Hessian (which get the same images with their labels), BN scale, LAMP, FPGM and random; each global, isomorphic and
   per layer; each on all layers, and only on those inside of blocks; in {steps} steps. All networks are tested on
-  {screen} of the test images, the best two of a level on all.
+  {screen} of the test images, the best two of a level on all.{fewer}
 * **With our norms**: it has nothing to recover with, so also the best with norm statistics estimated anew by
   `elastic.recovery.reestimate_norms` on the same images, again chosen on the test images.
 * The standard error of an accuracy on n images is {errors}; that of a
@@ -56,11 +57,17 @@ def _introduction(records: Mapping[str, Record]) -> str:
         chosen=" and ".join(sorted({_options(record["options"]) for record in of_ours if record["options"]}))
         or "its defaults",
         images=f"{images:,}",
-        seeds="one draw" if len(seeds) < 2 else f"mean and standard deviation over {len(seeds)} draws",
+        seeds="one draw" if len(seeds) < 2 else f"one draw, or mean and standard deviation of {len(seeds)}",
+        fewer="".join(f" Of {case} only `{'`, `'.join(ways)}`." for case, ways in _some_ways(of_theirs).items()),
         steps=max((record["steps"] for record in of_theirs), default="-"),
         screen=screen,
         errors=", ".join(f"{50 / math.sqrt(size):.1f} points at most (n = {size:,})" for size in sizes),
     )
+
+
+def _some_ways(of_theirs: Sequence[Record]) -> dict[str, list[str]]:
+    """Return the ways that were tried of each case, as patterns, where not all were."""
+    return {record["case"]: record["ways"] for record in of_theirs if record.get("ways", ["*"]) != ["*"]}
 
 
 def _accuracies(records: Mapping[str, Record], rows: Sequence[tuple[str, float]]) -> str:
