@@ -8,7 +8,20 @@ from typing import Any
 
 import typer
 
-from elastic.cli import compare, demo, doctor, evaluate, export, info, prune, rebuild, sensitivity, verify
+from elastic.cli import (
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    fine_tune,
+    info,
+    prune,
+    rebuild,
+    sensitivity,
+    train,
+    verify,
+)
 from elastic.cli.printing import plain
 from elastic.errors import ElasticError, UnknownName
 from elastic.version import VERSION
@@ -24,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("prune")(prune.prune)
+app.command("train")(train.train)
+app.command("fine-tune")(fine_tune.fine_tune)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)

@@ -1,4 +1,4 @@
-"""`elastic demo`: the main job on digits, from nothing to three sizes in one file, in about a minute."""
+"""`elastic demo`: the main job on digits, from nothing to three sizes in one file, in less than a minute."""
 
 import time
 from pathlib import Path
@@ -11,6 +11,7 @@ from elastic.cli.printing import Steps, count, note, say, show, table
 from elastic.sizes import size_text
 
 NETWORK, DATA, TARGETS = "elastic/digits_resnet", "digits", ("macs=25%", "macs=50%")
+CALIBRATION = 512  # images without labels
 
 
 def demo(
@@ -20,18 +21,18 @@ def demo(
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
-    """Train a small network on digits, prune it to 50 % and 25 %, tune norms, save, rebuild, verify, export.
+    """Train a small network on digits, prune it to 50 % and 25 %, repair, save, rebuild, verify, export.
 
     Example: elastic demo -o demo
     """
     import torch
 
     from elastic import checkpoint, exporting, models, proofs, pruning
-    from elastic.cli.networks import check_output, example_of, measure, open_data
+    from elastic.cli.networks import check_output, example_of, measure, open_calibration, open_data
     from elastic.data import Preprocessing, load
     from elastic.measuring import measure_latency
     from elastic.picturing import Point, draw_levels
-    from elastic.training import norm_parameters, train
+    from elastic.training import Recipe, train
 
     output.mkdir(parents=True, exist_ok=True)
     file, picture = output / "digits.safetensors", output / "levels.png"
@@ -44,23 +45,14 @@ def demo(
     model, preprocessing = models.build(NETWORK), Preprocessing.default(NETWORK)
     digits, example = load(DATA, train=True, preprocessing=preprocessing), example_of(preprocessing)
     with Steps("training") as steps:
-        train(model, digits, epochs=epochs, seed=seed, progress=steps)
-    pruned = pruning.prune(model, example, target=TARGETS)
-    tuned = {number: pruned.level(number) for number in range(len(TARGETS))}
-    for number, network in tuned.items():
+        train(model, digits, Recipe(epochs=epochs, shift=1, mirror=False, seed=seed), progress=steps)
+    calibration = open_calibration(DATA, preprocessing, CALIBRATION, CALIBRATION, seed)
+    pruned = pruning.prune(model, example, target=TARGETS, data=calibration, seed=seed, recover=False)
+    for number in range(len(TARGETS)):
         proofs.prove_cut(model, pruned.plan, pruned.levels, number, example)
-        with Steps(f"tuning the norms of {pruned.names[number]}") as steps:
-            train(
-                network,
-                digits,
-                epochs=2 * epochs,
-                learning_rate=0.5,
-                seed=seed,
-                parameters=norm_parameters(network),
-                progress=steps,
-            )
-    states = {number: network.state_dict() for number, network in tuned.items()}
-    pruned.save(file, model_name=NETWORK, input=preprocessing.to_dict(), tuned=states, overwrite=overwrite)
+    with Steps("fitting layers") as steps:
+        pruned = pruned.recovered(pruning.inputs_of(calibration, model), seed=seed, progress=steps)
+    pruned.save(file, model_name=NETWORK, input=preprocessing.to_dict(), overwrite=overwrite)
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(pruned.names):
         network, cost = checkpoint.load(file, name), pruned.cost(number)
@@ -85,7 +77,7 @@ def demo(
     def render() -> None:
         columns = ["level", "params", "MACs", "size", "top-1", "latency", "ONNX = torch"]
         table(columns, [_row(row) for row in rows])
-        say(f"{file}: all three in {size_text(size_of_file)}; they share their weights, norms are each level's own")
+        say(f"{file}: all three in {size_text(size_of_file)}; weights that the repair changed are a level's own")
         say(f"rebuilt: {tensors} tensors, bit for bit the trained network; masked = cut for both smaller levels")
         say(f"latency: median of one image on one thread, torch eager; picture: {picture}")
 

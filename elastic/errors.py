@@ -81,3 +81,11 @@ class ComparisonMismatch(ElasticError, ValueError):
 
 class ExportError(ElasticError, RuntimeError):
     """An exporter that failed, or whose result is not the network."""
+
+
+class InvalidRecipe(ElasticError, ValueError):
+    """A way to train that can't be followed."""
+
+
+class TrainingMismatch(ElasticError, ValueError):
+    """A training that was begun of another network, on other images or by another recipe."""

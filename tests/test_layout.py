@@ -42,6 +42,8 @@ FORBIDDEN = {
     "elastic.importance": ("elastic.allocation", FILES, MODULES, *ABOVE),
     "elastic.watching": ("elastic.plan", "elastic.costs", "elastic.recovery", FILES, MODULES, SCORES, *ABOVE),
     "elastic.recovery": ("elastic.costs", "elastic.allocation", FILES, MODULES, SCORES, *ABOVE),
+    "elastic.recipes": ("torch", "numpy", "elastic.training"),
+    "elastic.training": ("elastic.plan", "elastic.costs", "elastic.allocation", MODULES, SCORES, *ABOVE),
     "elastic.sensitivity": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.comparing": ("elastic.cli", "elastic.checkpoint", "elastic.exporting"),
     "elastic.advising": ("torch", "numpy", "elastic.plan"),

@@ -35,3 +35,20 @@ def images_loader(
         chosen = torch.arange(limit) if seed is None else torch.randperm(total, generator=generator)[:limit]
         dataset = Subset(dataset, chosen.tolist())
     return DataLoader(dataset, batch_size, shuffle=shuffle, num_workers=workers, generator=generator)  # type: ignore[arg-type]
+
+
+def divided(
+    dataset: Dataset[tuple[Tensor, int]], share: float, seed: int = 0
+) -> tuple[Dataset[tuple[Tensor, int]], Dataset[tuple[Tensor, int]] | None]:
+    """Return a data set without a share of its images, drawn with the seed, and that share; None where it is 0.
+
+    Raises DataError if the share is less than one image, or leaves none.
+    """
+    if share == 0:
+        return dataset, None
+    total = len(dataset)  # type: ignore[arg-type]
+    count = round(share * total)
+    if not 1 <= count < total:
+        raise DataError(f"a share of {share:g} of {total:,} images is {count}; at least one has to be on either side")
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed)).tolist()
+    return Subset(dataset, sorted(order[count:])), Subset(dataset, sorted(order[:count]))

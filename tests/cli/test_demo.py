@@ -41,11 +41,10 @@ def test_every_proof_holds_of_the_demo_s_file(demo):
     assert done.out.splitlines()[-1] == "every proof holds"
 
 
-def test_tuned_levels_share_their_weights_and_have_norms_of_their_own(demo):
+def test_fitted_levels_have_weights_of_their_own_and_share_the_others(demo):
     small, full = (toolkit.load_state(demo[0] / "digits.safetensors", level) for level in ("smallest", "largest"))
-    kept = [row in full["conv1.weight"].flatten(1).tolist() for row in small["conv1.weight"].flatten(1).tolist()]
-    assert all(kept)
-    assert not torch.isin(small["bn1.weight"], full["bn1.weight"]).all()
+    assert not torch.isin(small["fc.weight"], full["fc.weight"]).all()
+    assert torch.isin(small["bn1.weight"], full["bn1.weight"]).all()
 
 
 @pytest.mark.slow

@@ -1,6 +1,19 @@
 import pytest
 
-VERBS = ["prune", "sensitivity", "rebuild", "export", "info", "verify", "doctor", "compare", "eval", "demo"]
+VERBS = [
+    "prune",
+    "sensitivity",
+    "rebuild",
+    "export",
+    "info",
+    "verify",
+    "doctor",
+    "compare",
+    "eval",
+    "demo",
+    "train",
+    "fine-tune",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -27,7 +27,7 @@ def changed(command, **options):
 
 
 MISUSES = {
-    "no such command": ("trim net.safetensors", "No such command 'trim'; see `elastic --help`"),
+    "no such command": ("shrink net.safetensors", "No such command 'shrink'; see `elastic --help`"),
     "no model": ("prune", "Missing argument 'model'; see `elastic prune --help`"),
     "no target": (f"prune {NETWORK} -o new.safetensors", "Missing option '--target'"),
     "no output": (f"prune {NETWORK} --target macs=50%", "Missing option '--output'"),

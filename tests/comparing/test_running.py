@@ -16,7 +16,7 @@ from elastic.errors import ComparisonMismatch, DataError, FileFormatError, Targe
 from elastic.proofs import same_bits
 from elastic.pruning import Pruned
 from elastic.targets import parse_target
-from elastic.training import train
+from elastic.training import Recipe, train
 
 NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
@@ -38,7 +38,8 @@ def measure(network):
 def trained():
     torch.manual_seed(0)
     model = models.build(NETWORK)
-    train(model, load("digits", train=True, preprocessing=Preprocessing.default(NETWORK)), epochs=4, seed=0)
+    digits = load("digits", train=True, preprocessing=Preprocessing.default(NETWORK))
+    train(model, digits, Recipe(epochs=4, shift=1, mirror=False))
     return model
 
 

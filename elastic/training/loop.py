@@ -1,0 +1,254 @@
+"""The loop: batches, losses, steps; the same from scratch, after a cut, for norms alone and with a teacher.
+
+Every draw follows from the seed and the number of the step, so a training can go on from any step, in any number of
+processes.
+"""
+
+import contextlib
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from elastic.errors import DataError, InvalidRecipe
+from elastic.fingerprints import of_weights
+from elastic.metadata.replacing import replacing
+from elastic.recipes import Recipe
+from elastic.training.judging import Judge
+from elastic.training.keeping import Begun, Standing, read_standing, write_standing
+from elastic.training.norms import synced
+from elastic.training.objectives import loss_of, prepared
+from elastic.training.optimising import load_optimiser, optimiser_of, optimiser_tensors, schedule_of
+from elastic.training.order import STRIDE, Order, part_of
+from elastic.training.records import Epoch
+
+KEEP_SECONDS = 60.0  # after which it is written where a training stands, within an epoch too
+
+Images = Dataset[tuple[Tensor, int]]
+
+
+def train(
+    model: nn.Module,
+    dataset: Images,
+    recipe: Recipe | None = None,
+    *,
+    validation: Images | None = None,
+    teacher: nn.Module | None = None,
+    parameters: Sequence[nn.Parameter] | None = None,
+    after_step: Callable[[], object] | None = None,
+    keep: str | Path | None = None,
+    log: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    report: Callable[[Epoch], None] | None = None,
+) -> tuple[Epoch, ...]:
+    """Change the model's weights to those that a recipe makes of them, in eval mode after it; return what was told.
+
+    Only `parameters` are trained, all of them if None; norms estimate their statistics anew in any case. With a
+    `teacher` the loss is partly the distance to its logits. With `validation` images, none of them to be trained on,
+    the weights of the epoch that was best on them are taken. `after_step` is called when weights have changed.
+
+    With `keep` it is written to that file where the training stands, after each epoch and each minute; the same call
+    goes on from there, and ends with the same weights, bit for bit on a CPU with as many threads. `log` is a file of
+    one line of JSON for each epoch; `report` is told of each too.
+
+    Raises InvalidRecipe if the loss is no number any more, DataError if there are too few images, what `read_standing`
+    raises for the file.
+    """
+    recipe = recipe or Recipe()
+    chosen = list(model.parameters()) if parameters is None else list(parameters)
+    run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, report, log)
+    return run.through(None if keep is None else Path(keep))
+
+
+@dataclass(eq=False)
+class _Run:
+    model: nn.Module
+    dataset: Images
+    recipe: Recipe
+    chosen: Sequence[nn.Parameter]
+    validation: Images | None
+    teacher: nn.Module | None
+    after_step: Callable[[], object] | None
+    progress: Callable[[int, int], None] | None
+    report: Callable[[Epoch], None] | None
+    log: str | Path | None
+
+    def __post_init__(self) -> None:
+        count = _count(self.dataset)
+        if count < 2:
+            raise DataError(f"there are {count} images to train on; at least 2 are needed")
+        self.accelerator = Accelerator()
+        self.order = Order(count, self.recipe.batch, self.recipe.seed, self.accelerator.num_processes)
+        self.steps = self.recipe.epochs * self.order.steps
+        self.judge = Judge(self.validation, self.recipe.patience)
+        self.average: AveragedModel | None = None
+
+    def through(self, path: Path | None) -> tuple[Epoch, ...]:
+        """Go through all steps that are left."""
+        begun = self._begun()
+        self.standing, tensors = (Standing(begun=begun), {}) if path is None else read_standing(path, begun)
+        home = next(self.model.parameters()).device
+        processes = self.accelerator.num_processes
+        with _only(self.chosen, self.model), synced(self.model, processes), torch.random.fork_rng():
+            self._prepare(tensors)
+            kept = self.began = time.monotonic()
+            for images, labels, total in self._batches():
+                self._step(images, labels, total)
+                is_end = self.standing.step % self.order.steps == 0
+                if is_end:
+                    self._end_epoch()
+                if path is not None and (is_end or time.monotonic() - kept > KEEP_SECONDS):
+                    self._keep(path)
+                    kept = time.monotonic()
+                if self.progress is not None:
+                    self.progress(self.standing.step, self.steps)
+                if self.standing.is_over:
+                    break
+        self._take_result()
+        self.model.to(home).eval()
+        return tuple(self.standing.epochs)
+
+    def _begun(self) -> Begun:
+        chosen = {id(parameter) for parameter in self.chosen}
+        names = sorted(name for name, parameter in self.model.named_parameters() if id(parameter) in chosen)
+        return Begun(
+            recipe=self.recipe,
+            weights=of_weights(self.model.state_dict()),
+            trained=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+            images=_count(self.dataset),
+            validation=0 if self.validation is None else _count(self.validation),
+            teacher="" if self.teacher is None else of_weights(self.teacher.state_dict()),
+        )
+
+    def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
+        """Change the model to where the training stands, and make what trains it."""
+        optimiser = optimiser_of(self.recipe, self.chosen)
+        self.schedule = schedule_of(self.recipe, optimiser, self.steps, self.standing.step)
+        self.model.to(self.accelerator.device)
+        if self.recipe.average is not None:
+            decay = get_ema_multi_avg_fn(self.recipe.average)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True)
+        if tensors:
+            self.model.load_state_dict(_under(tensors, "model"))
+            load_optimiser(optimiser, _under(tensors, "optimiser"))
+            self.judge.best = _under(tensors, "best")
+            if self.average is not None:
+                self.average.load_state_dict(_under(tensors, "average"))
+        self.wrapped, self.optimiser = self.accelerator.prepare(self.model, optimiser)
+        self.guide = None
+        if self.teacher is not None:
+            self.guide = copy.deepcopy(self.teacher).requires_grad_(False).eval().to(self.accelerator.device)
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Yield this process's images and labels of each step that is left, and how many images all have."""
+        if self.standing.is_over:
+            return
+        whole = list(self.order.batches(self.standing.step, self.steps))
+        mine = [batch[self._part(len(batch))] for batch in whole]
+        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(self.dataset, batch_sampler=mine)  # type: ignore[arg-type]
+        for (images, labels), batch in zip(loader, whole, strict=True):
+            yield images, labels, len(batch)
+
+    def _part(self, total: int) -> slice:
+        return part_of(total, self.accelerator.process_index, self.accelerator.num_processes)
+
+    def _step(self, images: Tensor, labels: Tensor, total: int) -> None:
+        """Change the weights once."""
+        standing = self.standing
+        self.wrapped.train()
+        torch.manual_seed(self.recipe.seed * STRIDE + standing.step)
+        batch = prepared(self.recipe, images, labels, self._part(total), total).to(self.accelerator.device)
+        logits = self.wrapped(batch.images)
+        loss = loss_of(logits, batch, self.recipe, self.guide)
+        self.accelerator.backward(loss * self.accelerator.num_processes / total)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.schedule.step()
+        if self.after_step is not None:
+            self.after_step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        hits = (logits.argmax(1) == batch.labels).sum()
+        sums = self.accelerator.reduce(torch.stack([loss.detach().double(), hits.double()]))
+        if not sums[0].isfinite():
+            raise InvalidRecipe(
+                f"the loss is {float(sums[0])} in step {standing.step + 1} of {self.steps}: the weights went astray; "
+                f"give a lower learning rate than {self.recipe.learning_rate:g}, or a longer warm-up"
+            )
+        standing.step += 1
+        standing.loss += float(sums[0])
+        standing.hits += int(sums[1])
+        standing.images += total
+        now = time.monotonic()
+        standing.seconds += now - self.began  # with the time that images took to come
+        self.began = now
+
+    def _end_epoch(self) -> None:
+        standing = self.standing
+        epoch = Epoch(
+            epoch=standing.step // self.order.steps,
+            loss=standing.loss / standing.images,
+            top1=100 * standing.hits / standing.images,
+            learning_rate=self.schedule.get_last_lr()[0],
+            seconds=standing.seconds,
+            images_per_second=standing.images / max(standing.seconds, 1e-9),
+            **self.judge.measure(self._result(), self.accelerator.device),
+        )
+        standing.epochs.append(epoch)
+        standing.loss, standing.hits, standing.images, standing.seconds = 0.0, 0, 0, 0.0
+        standing.is_over = self.judge.judge(self._result(), standing.epochs) or standing.step == self.steps
+        if self.log is not None and self.accelerator.is_main_process:
+            with replacing(self.log, overwrite=True) as file:
+                file.writelines(each.model_dump_json().encode() + b"\n" for each in standing.epochs)
+        if self.report is not None:
+            self.report(epoch)
+        self.began = time.monotonic()
+
+    def _result(self) -> nn.Module:
+        """Return the network that the training would end with now."""
+        return self.model if self.average is None else self.average.module
+
+    def _keep(self, path: Path) -> None:
+        if self.accelerator.is_main_process:
+            parts = {
+                "model": self.model.state_dict(),
+                "optimiser": optimiser_tensors(self.optimiser),
+                "average": {} if self.average is None else self.average.state_dict(),
+                "best": self.judge.best,
+            }
+            tensors = {f"{part}/{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
+            write_standing(path, self.standing, tensors)
+        self.accelerator.wait_for_everyone()
+
+    def _take_result(self) -> None:
+        self.model.load_state_dict(self.judge.best or self._result().state_dict())
+
+
+def _count(images: Images) -> int:
+    return len(images)  # type: ignore[arg-type]
+
+
+def _under(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}/"): found for name, found in tensors.items() if name.startswith(f"{part}/")}
+
+
+@contextlib.contextmanager
+def _only(chosen: Sequence[nn.Parameter], model: nn.Module) -> Iterator[None]:
+    """While active, no other parameters get gradients."""
+    kept = {id(parameter) for parameter in chosen}
+    others = [p for p in model.parameters() if p.requires_grad and id(p) not in kept]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)

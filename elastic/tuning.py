@@ -1,0 +1,72 @@
+"""Tuning: train a level of a file, with its largest level as the teacher; all other levels stay as they are."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import Dataset
+
+from elastic.checkpoint import load, load_plan, load_state, save
+from elastic.errors import InvalidRecipe
+from elastic.metadata import find_level, read_header
+from elastic.recipes import Recipe
+from elastic.tensors import take_dtypes
+from elastic.training import Epoch, train
+
+WAY = "fine-tuned"  # of a level, in the file's recipe
+
+
+def fine_tune(
+    path: str | Path,
+    output: str | Path,
+    dataset: Dataset[Any],
+    recipe: Recipe | None = None,
+    *,
+    level: int | str = 0,
+    build: Callable[[], nn.Module] | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> tuple[Epoch, ...]:
+    """Write a file with a smaller level trained on images, and return what was told of each epoch.
+
+    What training changes is private to the level: every other level, and the largest, stays bit for bit. The largest
+    level is the teacher; `distil=0` in the recipe leaves it out. `build` makes the network of a file that names none.
+    `options` are those of `train`.
+
+    Raises InvalidRecipe for the largest level, and what `load`, `train` and `save` raise.
+    """
+    header = read_header(path)
+    number, last = find_level(header, level), len(header.levels) - 1
+    if number == last:
+        raise InvalidRecipe(
+            f"{header.levels[number].name!r} is the largest level of {path}, which stays as it is; name a smaller one, "
+            "or rebuild it, train the weights (`elastic train --weights`) and prune them again"
+        )
+    networks = {each: _network(path, each, build) for each in (number, last)}
+    student, whole = networks[number], networks[last]
+    recipe = recipe or Recipe()
+    teacher = None if recipe.distil == 0 else whole
+    epochs = train(student, dataset, recipe, teacher=teacher, **options)
+    planned = load_plan(path)
+    tuned = {each: load_state(path, each) for each in range(last)} | {number: student.state_dict()}
+    name = header.levels[number].name
+    save(
+        output, whole, planned.plan, planned.levels,
+        scores=planned.scores,
+        names=[each.name for each in header.levels],
+        model_name=str(header.model.get("name", "")),
+        arguments=header.model.get("arguments", {}),
+        input=header.input,
+        recipe={**header.recipe, WAY: {**header.recipe.get(WAY, {}), name: recipe.model_dump(mode="json")}},
+        metrics={each.name: each.metrics for each in header.levels if each.name != name},
+        tuned=tuned,
+        overwrite=overwrite,
+    )  # fmt: skip
+    return epochs
+
+
+def _network(path: str | Path, level: int, build: Callable[[], nn.Module] | None) -> nn.Module:
+    if build is None:
+        return load(path, level)
+    return load(path, level, model=take_dtypes(build(), load_state(path, level)))
