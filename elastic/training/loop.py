@@ -217,16 +217,17 @@ class _Run:
         return self.model if self.average is None else self.average.module
 
     def _keep(self, path: Path) -> None:
-        if self.accelerator.is_main_process:
-            parts = {
-                "model": self.model.state_dict(),
-                "optimiser": optimiser_tensors(self.optimiser),
-                "average": {} if self.average is None else self.average.state_dict(),
-                "best": self.judge.best,
-            }
-            tensors = {f"{part}/{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
-            write_standing(path, self.standing, tensors)
-        self.accelerator.wait_for_everyone()
+        """Write where the training stands. No process waits for another here: their clocks differ."""
+        if not self.accelerator.is_main_process:
+            return
+        parts = {
+            "model": self.model.state_dict(),
+            "optimiser": optimiser_tensors(self.optimiser),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "best": self.judge.best,
+        }
+        tensors = {f"{part}/{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
+        write_standing(path, self.standing, tensors)
 
     def _take_result(self) -> None:
         self.model.load_state_dict(self.judge.best or self._result().state_dict())
