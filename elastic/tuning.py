@@ -8,8 +8,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from elastic.checkpoint import load, load_plan, load_state, save
-from elastic.errors import InvalidRecipe
+from elastic.errors import InvalidRecipe, OutputExists
 from elastic.metadata import find_level, read_header
+from elastic.precision import computable
 from elastic.recipes import Recipe
 from elastic.tensors import take_dtypes
 from elastic.training import Epoch, train
@@ -34,7 +35,7 @@ def fine_tune(
     level is the teacher; `distil=0` in the recipe leaves it out. `build` makes the network of a file that names none.
     `options` are those of `train`.
 
-    Raises InvalidRecipe for the largest level, and what `load`, `train` and `save` raise.
+    Raises InvalidRecipe for the largest level, OutputExists before any work, and what `load`, `train` and `save` raise.
     """
     header = read_header(path)
     number, last = find_level(header, level), len(header.levels) - 1
@@ -43,13 +44,15 @@ def fine_tune(
             f"{header.levels[number].name!r} is the largest level of {path}, which stays as it is; name a smaller one, "
             "or rebuild it, train the weights (`elastic train --weights`) and prune them again"
         )
-    networks = {each: _network(path, each, build) for each in (number, last)}
-    student, whole = networks[number], networks[last]
-    recipe = recipe or Recipe()
-    teacher = None if recipe.distil == 0 else whole
-    epochs = train(student, dataset, recipe, teacher=teacher, **options)
+    if Path(output).exists() and not overwrite:
+        raise OutputExists(f"{output} exists; choose another name, or allow overwriting")
+    student, whole = (_network(path, each, build) for each in (number, last))
+    recipe, working = recipe or Recipe(), computable(student)
+    teacher = None if recipe.distil == 0 else computable(whole)
+    epochs = train(working, dataset, recipe, teacher=teacher, **options)
     planned = load_plan(path)
-    tuned = {each: load_state(path, each) for each in range(last)} | {number: student.state_dict()}
+    tuned = {each: load_state(path, each) for each in range(last)}
+    tuned[number] = take_dtypes(working, student.state_dict()).state_dict()
     name = header.levels[number].name
     save(
         output, whole, planned.plan, planned.levels,
