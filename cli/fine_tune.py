@@ -33,6 +33,7 @@ def fine_tune(
     from elastic import models, tuning
     from elastic.cli.networks import check_output, level_number, load_level, measure, open_data, open_file
     from elastic.data import divided, load
+    from elastic.training import is_main
 
     check_output(output, overwrite)
     files = beside(output, resume, overwrite)
@@ -45,6 +46,8 @@ def fine_tune(
     how: dict[str, Any] = {"validation": held_out, "report": tell, "build": build, "overwrite": overwrite, **files}
     with Steps("training") as progress:
         epochs = tuning.fine_tune(file, output, learned, recipe, level=number, progress=progress, **how)
+    if not is_main():
+        return
     files["keep"].unlink(missing_ok=True)
     name, top1 = header.levels[number].name, {}
     for what, path in (("before", file), ("after", output)):

@@ -51,6 +51,7 @@ def train(
     from elastic.data import divided, load
     from elastic.metadata import write_plain
     from elastic.tensors import stored
+    from elastic.training import is_main
     from elastic.training import train as run
 
     check_output(output, overwrite)
@@ -64,6 +65,8 @@ def train(
     network = opened.model.float()
     with Steps("training") as progress:
         epochs = run(network, learned, recipe, validation=held_out, report=tell, progress=progress, **files)
+    if not is_main():
+        return
     metrics = measure(network, tested, what="testing", batch=250)
     state = {name: stored(tensor) for name, tensor in network.state_dict().items()}
     write_plain(output, state, overwrite=overwrite)

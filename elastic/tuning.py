@@ -13,7 +13,7 @@ from elastic.metadata import find_level, read_header
 from elastic.precision import computable
 from elastic.recipes import Recipe
 from elastic.tensors import take_dtypes
-from elastic.training import Epoch, train
+from elastic.training import Epoch, is_main, train
 
 WAY = "fine-tuned"  # of a level, in the file's recipe
 
@@ -33,7 +33,7 @@ def fine_tune(
 
     What training changes is private to the level: every other level, and the largest, stays bit for bit. The largest
     level is the teacher; `distil=0` in the recipe leaves it out. `build` makes the network of a file that names none.
-    `options` are those of `train`.
+    `options` are those of `train`. Of several processes the first alone writes.
 
     Raises InvalidRecipe for the largest level, OutputExists before any work, and what `load`, `train` and `save` raise.
     """
@@ -50,6 +50,8 @@ def fine_tune(
     recipe, working = recipe or Recipe(), computable(student)
     teacher = None if recipe.distil == 0 else computable(whole)
     epochs = train(working, dataset, recipe, teacher=teacher, **options)
+    if not is_main():
+        return epochs
     planned = load_plan(path)
     tuned = {each: load_state(path, each) for each in range(last)}
     tuned[number] = take_dtypes(working, student.state_dict()).state_dict()

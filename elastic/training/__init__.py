@@ -1,8 +1,8 @@
 """Training: one loop for all that learns from labels or from another network."""
 
 from elastic.recipes import Recipe, recipe_of
-from elastic.training.loop import train
+from elastic.training.loop import is_main, train
 from elastic.training.optimising import norm_parameters
 from elastic.training.records import Epoch
 
-__all__ = ["Epoch", "Recipe", "norm_parameters", "recipe_of", "train"]
+__all__ = ["Epoch", "Recipe", "is_main", "norm_parameters", "recipe_of", "train"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
@@ -57,7 +57,8 @@ def train(
 
     With `keep` it is written to that file where the training stands, after each epoch and each minute; the same call
     goes on from there, and ends with the same weights, bit for bit on a CPU with as many threads. `log` is a file of
-    one line of JSON for each epoch; `report` is told of each too.
+    one line of JSON for each epoch; `report` is told of each too. The first of several processes
+    alone writes and tells.
 
     Raises InvalidRecipe if the loss is no number any more, DataError if there are too few images, what `read_standing`
     raises for the file.
@@ -66,6 +67,11 @@ def train(
     chosen = list(model.parameters()) if parameters is None else list(parameters)
     run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, report, log)
     return run.through(None if keep is None else Path(keep))
+
+
+def is_main() -> bool:
+    """Return whether this process is the one that writes and prints, the only one or the first of several."""
+    return bool(PartialState().is_main_process)
 
 
 @dataclass(eq=False)
@@ -108,7 +114,7 @@ class _Run:
                 if path is not None and (is_end or time.monotonic() - kept > KEEP_SECONDS):
                     self._keep(path)
                     kept = time.monotonic()
-                if self.progress is not None:
+                if self.progress is not None and self.accelerator.is_main_process:
                     self.progress(self.standing.step, self.steps)
                 if self.standing.is_over:
                     break
@@ -208,7 +214,7 @@ class _Run:
         if self.log is not None and self.accelerator.is_main_process:
             with replacing(self.log, overwrite=True) as file:
                 file.writelines(each.model_dump_json().encode() + b"\n" for each in standing.epochs)
-        if self.report is not None:
+        if self.report is not None and self.accelerator.is_main_process:
             self.report(epoch)
         self.began = time.monotonic()
 
