@@ -86,11 +86,8 @@ def measured(case: Case, todo: Sequence[str], asked: argparse.Namespace) -> Iter
         for level in levels:
             name = {"name": f"{case.name} {level:.0%} theirs", "side": "theirs", "level": level}
             seconds = {"search": round(searched / len(levels), 1)}
-            yield (
-                start
-                | name
-                | {"ways": asked.ways, "seconds": seconds, **theirs(subject, found, level, batches, asked.screen)}
-            )
+            how = {"ways": asked.ways, "seconds": seconds}
+            yield start | name | how | theirs(subject, found, level, batches, asked.screen)
 
 
 def ours(subject: Subject, level: float, images: int, batch: int, seed: int) -> Record:

@@ -30,20 +30,26 @@ def fine_tune(
 
     Example: elastic fine-tune net.safetensors --level macs=50% --data cifar10:data --epochs 15 -o tuned.safetensors
     """
-    from elastic import models, tuning
-    from elastic.cli.networks import check_output, level_number, load_level, measure, open_data, open_file
-    from elastic.data import divided, load
+    from elastic import tuning
+    from elastic.cli.networks import (
+        check_output,
+        level_number,
+        load_level,
+        measure,
+        open_data,
+        open_file,
+        open_training,
+    )
     from elastic.training import is_main
 
     check_output(output, overwrite)
     files = beside(output, resume, overwrite)
     header, preprocessing = open_file(file)
     number = level_number(header, level)
-    build = None if model is None else partial(models.from_spec, model, **header.model.get("arguments", {}))
+    network = partial(load_level, file, header, own_model=model)
     tested = open_data(data, preprocessing, download)
-    images = load(data, train=True, preprocessing=preprocessing, download=download)
-    learned, held_out = divided(images, validation, recipe.seed)
-    how: dict[str, Any] = {"validation": held_out, "report": tell, "build": build, "overwrite": overwrite, **files}
+    learned, held_out = open_training(data, preprocessing, validation, recipe.seed, download)
+    how: dict[str, Any] = {"validation": held_out, "report": tell, "network": network, "overwrite": overwrite, **files}
     with Steps("training") as progress:
         epochs = tuning.fine_tune(file, output, learned, recipe, level=number, progress=progress, **how)
     if not is_main():
@@ -51,8 +57,9 @@ def fine_tune(
     files["keep"].unlink(missing_ok=True)
     name, top1 = header.levels[number].name, {}
     for what, path in (("before", file), ("after", output)):
-        network = load_level(path, header, number, model)
-        top1[what] = measure(network, tested, what=f"testing {name}, {what}", batch=250).top1
+        top1[what] = measure(
+            load_level(path, header, number, model), tested, what=f"testing {name}, {what}", batch=250
+        ).top1
     result = {"output": str(output), "level": name, "epochs": [epoch.model_dump() for epoch in epochs], "top1": top1}
     show(
         result,

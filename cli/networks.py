@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from elastic import models
 from elastic.checkpoint import load, load_state
 from elastic.cli.printing import Steps, note
-from elastic.data import Metrics, Preprocessing, evaluate, images_loader
+from elastic.data import Metrics, Preprocessing, divided, evaluate, images_loader
 from elastic.data import load as load_data
 from elastic.errors import FileFormatError, OutputExists, PathError, UnknownName
 from elastic.metadata import Header, find_level, is_elastic, read_header
@@ -114,6 +114,13 @@ def is_file(spec: str) -> bool:
 def open_data(data: str, preprocessing: Preprocessing, download: bool = False) -> Images:
     """Return the test part of a data set."""
     return load_data(data, train=False, preprocessing=preprocessing, download=download)
+
+
+def open_training(
+    data: str, preprocessing: Preprocessing, validation: float, seed: int, download: bool = False
+) -> tuple[Images, Images | None]:
+    """Return the training part of a data set without a share of its images, and that share, None where it is 0."""
+    return divided(load_data(data, train=True, preprocessing=preprocessing, download=download), validation, seed)
 
 
 def open_calibration(

@@ -47,8 +47,7 @@ def train(
     """
     import torch
 
-    from elastic.cli.networks import check_output, measure, open_data, open_model
-    from elastic.data import divided, load
+    from elastic.cli.networks import check_output, measure, open_data, open_model, open_training
     from elastic.metadata import write_plain
     from elastic.tensors import stored
     from elastic.training import is_main
@@ -60,8 +59,7 @@ def train(
     torch.manual_seed(recipe.seed)
     opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
     tested = open_data(data, opened.preprocessing, download)
-    images = load(data, train=True, preprocessing=opened.preprocessing, download=download)
-    learned, held_out = divided(images, validation, recipe.seed)
+    learned, held_out = open_training(data, opened.preprocessing, validation, recipe.seed, download)
     network = opened.model.float()
     with Steps("training") as progress:
         epochs = run(network, learned, recipe, validation=held_out, report=tell, progress=progress, **files)

@@ -25,15 +25,15 @@ def fine_tune(
     recipe: Recipe | None = None,
     *,
     level: int | str = 0,
-    build: Callable[[], nn.Module] | None = None,
+    network: Callable[[int], nn.Module] | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> tuple[Epoch, ...]:
     """Write a file with a smaller level trained on images, and return what was told of each epoch.
 
     What training changes is private to the level: every other level, and the largest, stays bit for bit. The largest
-    level is the teacher; `distil=0` in the recipe leaves it out. `build` makes the network of a file that names none.
-    `options` are those of `train`. Of several processes the first alone writes.
+    level is the teacher; `distil=0` in the recipe leaves it out. `network` gives that of a level, for a file that
+    names none. `options` are those of `train`. Of several processes the first alone writes.
 
     Raises InvalidRecipe for the largest level, OutputExists before any work, and what `load`, `train` and `save` raise.
     """
@@ -46,7 +46,7 @@ def fine_tune(
         )
     if Path(output).exists() and not overwrite:
         raise OutputExists(f"{output} exists; choose another name, or allow overwriting")
-    student, whole = (_network(path, each, build) for each in (number, last))
+    student, whole = (network(each) if network else load(path, each) for each in (number, last))
     recipe, working = recipe or Recipe(), computable(student)
     teacher = None if recipe.distil == 0 else computable(whole)
     epochs = train(working, dataset, recipe, teacher=teacher, **options)
@@ -69,9 +69,3 @@ def fine_tune(
         overwrite=overwrite,
     )  # fmt: skip
     return epochs
-
-
-def _network(path: str | Path, level: int, build: Callable[[], nn.Module] | None) -> nn.Module:
-    if build is None:
-        return load(path, level)
-    return load(path, level, model=take_dtypes(build(), load_state(path, level)))

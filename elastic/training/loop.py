@@ -8,7 +8,7 @@ import contextlib
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from elastic.training.keeping import Begun, Standing, read_standing, write_stand
 from elastic.training.norms import synced
 from elastic.training.objectives import loss_of, prepared
 from elastic.training.optimising import load_optimiser, optimiser_of, optimiser_tensors, schedule_of
-from elastic.training.order import STRIDE, Order, part_of
+from elastic.training.order import Order, part_of, seed_of
 from elastic.training.records import Epoch
 
 KEEP_SECONDS = 60.0  # after which it is written where a training stands, within an epoch too
@@ -96,6 +96,8 @@ class _Run:
         self.steps = self.recipe.epochs * self.order.steps
         self.judge = Judge(self.validation, self.recipe.patience)
         self.average: AveragedModel | None = None
+        if not self.accelerator.is_main_process:
+            self.progress = self.report = self.log = None
 
     def through(self, path: Path | None) -> tuple[Epoch, ...]:
         """Go through all steps that are left."""
@@ -106,15 +108,15 @@ class _Run:
         with _only(self.chosen, self.model), synced(self.model, processes), torch.random.fork_rng():
             self._prepare(tensors)
             kept = self.began = time.monotonic()
-            for images, labels, total in self._batches():
-                self._step(images, labels, total)
+            for images, labels in self._batches():
+                self._step(images, labels)
                 is_end = self.standing.step % self.order.steps == 0
                 if is_end:
                     self._end_epoch()
                 if path is not None and (is_end or time.monotonic() - kept > KEEP_SECONDS):
                     self._keep(path)
                     kept = time.monotonic()
-                if self.progress is not None and self.accelerator.is_main_process:
+                if self.progress is not None:
                     self.progress(self.standing.step, self.steps)
                 if self.standing.is_over:
                     break
@@ -153,24 +155,22 @@ class _Run:
         if self.teacher is not None:
             self.guide = copy.deepcopy(self.teacher).requires_grad_(False).eval().to(self.accelerator.device)
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """Yield this process's images and labels of each step that is left, and how many images all have."""
+    def _batches(self) -> Iterable[tuple[Tensor, Tensor]]:
+        """Return this process's images and labels of each step that is left, made as they are asked for."""
         if self.standing.is_over:
-            return
-        whole = list(self.order.batches(self.standing.step, self.steps))
-        mine = [batch[self._part(len(batch))] for batch in whole]
-        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(self.dataset, batch_sampler=mine)  # type: ignore[arg-type]
-        for (images, labels), batch in zip(loader, whole, strict=True):
-            yield images, labels, len(batch)
+            return ()
+        mine = (batch[self._part(len(batch))] for batch in self.order.batches(self.standing.step, self.steps))
+        return DataLoader(self.dataset, batch_sampler=mine)
 
     def _part(self, total: int) -> slice:
         return part_of(total, self.accelerator.process_index, self.accelerator.num_processes)
 
-    def _step(self, images: Tensor, labels: Tensor, total: int) -> None:
+    def _step(self, images: Tensor, labels: Tensor) -> None:
         """Change the weights once."""
         standing = self.standing
+        total = self.order.size(standing.step)
         self.wrapped.train()
-        torch.manual_seed(self.recipe.seed * STRIDE + standing.step)
+        torch.manual_seed(seed_of(self.recipe.seed, standing.step))
         batch = prepared(self.recipe, images, labels, self._part(total), total).to(self.accelerator.device)
         logits = self.wrapped(batch.images)
         loss = loss_of(logits, batch, self.recipe, self.guide)
@@ -211,10 +211,10 @@ class _Run:
         standing.epochs.append(epoch)
         standing.loss, standing.hits, standing.images, standing.seconds = 0.0, 0, 0, 0.0
         standing.is_over = self.judge.judge(self._result(), standing.epochs) or standing.step == self.steps
-        if self.log is not None and self.accelerator.is_main_process:
+        if self.log is not None:
             with replacing(self.log, overwrite=True) as file:
                 file.writelines(each.model_dump_json().encode() + b"\n" for each in standing.epochs)
-        if self.report is not None and self.accelerator.is_main_process:
+        if self.report is not None:
             self.report(epoch)
         self.began = time.monotonic()
 

@@ -24,11 +24,16 @@ class Order:
         left = self.images % self.batch_size
         return max(1, self.images // self.batch_size + (left >= LEAST * self.processes))
 
+    def size(self, step: int) -> int:
+        """Return how many images a step has, counted through all epochs."""
+        return min(self.batch_size, self.images - step % self.steps * self.batch_size)
+
     def batches(self, step: int, until: int) -> Iterator[list[int]]:
         """Yield the images of each step from `step` to before `until`, counted through all epochs."""
         while step < until:
             epoch, first = divmod(step, self.steps)
-            chosen = torch.randperm(self.images, generator=generator_of(self.seed, epoch)).tolist()
+            generator = torch.Generator().manual_seed(seed_of(self.seed, epoch))
+            chosen = torch.randperm(self.images, generator=generator).tolist()
             last = min(self.steps, first + until - step)
             for number in range(first, last):
                 yield chosen[number * self.batch_size : (number + 1) * self.batch_size]
@@ -40,6 +45,6 @@ def part_of(total: int, rank: int, processes: int) -> slice:
     return slice(rank * total // processes, (rank + 1) * total // processes)
 
 
-def generator_of(seed: int, number: int) -> torch.Generator:
-    """Return a generator that is the same for the same two numbers."""
-    return torch.Generator().manual_seed(seed * STRIDE + number)
+def seed_of(seed: int, number: int) -> int:
+    """Return a seed of its own for each number of an epoch or a step."""
+    return seed * STRIDE + number

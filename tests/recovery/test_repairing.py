@@ -192,12 +192,13 @@ def test_rounds_take_error_away():
     plan = elastic.trace(model, example)
     levels = halved(plan)
     inputs, errors = images(example, 64), []
-    for rounds in (0, 1, 2):
+    for rounds in (0, 1, 2, 4):
         small = cut_network(model, plan, levels)
         repair(small, model, plan, levels, inputs, rounds=rounds)
         errors.append(error(small, model, inputs))
     assert errors[1] < 0.5 * errors[0]
-    assert errors[2] < 0.7 * errors[1]
+    assert errors[2] < 0.7 * errors[1]  # 0.46 to 0.59 with four seeds
+    assert errors[3] < 0.5 * errors[2]
 
 
 @pytest.mark.parametrize("rounds", [0, 2])
