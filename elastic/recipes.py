@@ -9,6 +9,7 @@ from elastic.errors import InvalidRecipe
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 Mix = Literal["mixup", "cutmix"]
+Precision = Literal["float32", "bfloat16"]
 
 
 def _told(text: str, **bounds: Any) -> Any:
@@ -43,6 +44,9 @@ class Recipe(BaseModel):
         float | None, _told("Decay at each step of a moving average of the weights, which is the result.", ge=0, lt=1)
     ] = None
     patience: Annotated[int | None, _told("Epochs without a better validation after which it ends.", ge=1)] = None
+    precision: Annotated[
+        Precision, _told("Of products in training: float32 or bfloat16; weights are of float32 in any case.")
+    ] = "float32"
     seed: Annotated[int, _told("Seed of all that is random.", ge=0, lt=2**31)] = 0
 
 

@@ -120,6 +120,7 @@ class _Run:
                     self.progress(self.standing.step, self.steps)
                 if self.standing.is_over:
                     break
+        self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self._take_result()
         self.model.to(home).eval()
         return tuple(self.standing.epochs)
@@ -172,8 +173,9 @@ class _Run:
         self.wrapped.train()
         torch.manual_seed(seed_of(self.recipe.seed, standing.step))
         batch = prepared(self.recipe, images, labels, self._part(total), total).to(self.accelerator.device)
-        logits = self.wrapped(batch.images)
-        loss = loss_of(logits, batch, self.recipe, self.guide)
+        with self._precision():
+            logits = self.wrapped(batch.images).float()
+            loss = loss_of(logits, batch, self.recipe, self.guide)
         self.accelerator.backward(loss * self.accelerator.num_processes / total)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -196,6 +198,11 @@ class _Run:
         now = time.monotonic()
         standing.seconds += now - self.began  # with the time that images took to come
         self.began = now
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(
+            self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
+        )
 
     def _end_epoch(self) -> None:
         standing = self.standing

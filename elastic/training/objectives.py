@@ -69,7 +69,7 @@ def loss_of(logits: Tensor, batch: Batch, recipe: Recipe, teacher: nn.Module | N
     if teacher is None or recipe.distil == 0:
         return loss
     with torch.no_grad():
-        wanted = F.log_softmax(teacher(batch.images) / recipe.temperature, 1)
+        wanted = F.log_softmax(teacher(batch.images).float() / recipe.temperature, 1)
     made = F.log_softmax(logits / recipe.temperature, 1)
     distance = F.kl_div(made, wanted, reduction="sum", log_target=True) * recipe.temperature**2
     return (1 - recipe.distil) * loss + recipe.distil * distance
