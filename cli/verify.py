@@ -24,12 +24,13 @@ def verify(
     from elastic import checkpoint, exporting, proofs
     from elastic.cli.networks import example_of, load_level, open_file
     from elastic.metadata import verify_level
+    from elastic.planned import load_plan
     from elastic.weights import read_weights
 
     exporting.check_format(to)
     header, preprocessing = open_file(file)
     same = None if against is None else proofs.prove_equal(checkpoint.load_state(file), read_weights(against))
-    planned = checkpoint.load_plan(file)
+    planned = load_plan(file)
     example, whole = example_of(preprocessing), load_level(file, header, None, model)
     rows: list[dict[str, Any]] = []
     for number, level in enumerate(header.levels):

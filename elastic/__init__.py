@@ -11,7 +11,6 @@ from elastic.version import VERSION as __version__
 if TYPE_CHECKING:
     from elastic.allocation import allocate as allocate
     from elastic.checkpoint import load as load
-    from elastic.checkpoint import load_plan as load_plan
     from elastic.checkpoint import load_state as load_state
     from elastic.checkpoint import save as save
     from elastic.comparing import compare as compare
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from elastic.fitting import fit as fit
     from elastic.importance import score as score
     from elastic.plan import Plan as Plan
+    from elastic.planned import load_plan as load_plan
     from elastic.pruning import Pruned as Pruned
     from elastic.pruning import prune as prune
     from elastic.sensitivity import measure_curves as measure_curves
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 HOMES = {
     "allocate": "elastic.allocation",
     "load": "elastic.checkpoint",
-    "load_plan": "elastic.checkpoint",
     "load_state": "elastic.checkpoint",
     "save": "elastic.checkpoint",
     "compare": "elastic.comparing",
@@ -47,7 +46,9 @@ HOMES = {
     "export": "elastic.exporting",
     "fit": "elastic.fitting",
     "score": "elastic.importance",
+    "nest": "elastic.nesting",
     "Plan": "elastic.plan",
+    "load_plan": "elastic.planned",
     "Pruned": "elastic.pruning",
     "prune": "elastic.pruning",
     "measure_curves": "elastic.sensitivity",

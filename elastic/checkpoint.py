@@ -6,7 +6,6 @@ level is built, fitted to the level's shapes and given its weights.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,10 @@ from elastic.costs import CostModel
 from elastic.cutting import State, cut
 from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
 from elastic.fitting import fit
-from elastic.metadata import (
-    Header,
-    Level,
-    find_level,
-    read_axes,
-    read_header,
-    read_level,
-    read_score,
-    read_units,
-    write,
-)
+from elastic.metadata import Contract, Header, Level, find_level, read_header, read_level, write
 from elastic.metadata import Tensor as Stored
-from elastic.plan import NEVER, Axis, Frozen, IntArray, LevelArray, Operation, Plan, TensorSpec
+from elastic.plan import LevelArray, Plan
+from elastic.planned import Planned, load_plan, plan_to_json
 from elastic.proofs import same_bits
 from elastic.targets import Target
 from elastic.tensors import restored, stored, take_dtypes
@@ -41,15 +31,6 @@ LONGEST_NAME = 100  # letters
 MOST_OF_AN_ARGUMENT = 100_000  # classes, say
 MOST_BESIDE_WEIGHTS = 1 << 24  # elements that a network's builder may take for what isn't in its file
 WHOLE = "full"  # the name of the largest level
-
-
-@dataclass(frozen=True, eq=False)
-class Planned:
-    """What a file says of its plan: enough to cut other widths from it without tracing again."""
-
-    plan: Plan
-    levels: LevelArray
-    scores: np.ndarray | None
 
 
 def save(
@@ -66,14 +47,15 @@ def save(
     recipe: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     tuned: Mapping[int, State] | None = None,
+    contract: Contract = "exact",
     overwrite: bool = False,
 ) -> None:
-    """Write every level of a model into one file, contract `exact`: the largest level is the model, bit for bit.
+    """Write every level of a model into one file; the largest level is the model, bit for bit.
 
     `model_name` and `arguments` say how the registry builds it (`elastic/resnet56`, num_classes=10); a file without
     them is loaded into a model that the caller gives. `input` is the preprocessing, `metrics` numbers by level name.
     `tuned` has the state dicts of smaller levels that were trained since the cut: tensors that differ from the cut
-    become private to their level.
+    become private to their level. `contract` is what the file says of how its levels came to be.
 
     Raises InvalidWeights if a weight is not finite, PlanMismatch if plan and model differ; PathError and OutputExists.
     """
@@ -90,12 +72,12 @@ def save(
         for cost in [costs.cost(levels <= number)]
     )
     header = Header(
-        contract="exact",
+        contract=contract,
         levels=described,
         model={"name": model_name, "arguments": dict(arguments or {})},
         input=dict(input or {}),
         recipe={"elastic": VERSION, **(recipe or {})},
-        plan=_plan_to_json(plan),
+        plan=plan_to_json(plan),
         aliases=plan.aliases,
     )
     write(
@@ -108,6 +90,34 @@ def save(
         score=None if scores is None else np.asarray(scores, np.float32),
         overwrite=overwrite,
     )
+
+
+def save_again(
+    path: str | Path,
+    header: Header,
+    planned: Planned,
+    model: nn.Module,
+    tuned: Mapping[int, State],
+    *,
+    recipe: Mapping[str, Any],
+    metrics: Mapping[str, Mapping[str, float]],
+    contract: Contract = "exact",
+    overwrite: bool = False,
+) -> None:
+    """Write the levels of a file whose weights have changed into another: the same plan, names, model and input."""
+    save(
+        path, model, planned.plan, planned.levels,
+        scores=planned.scores,
+        names=[level.name for level in header.levels],
+        model_name=str(header.model.get("name", "")),
+        arguments=header.model.get("arguments", {}),
+        input=header.input,
+        recipe={**header.recipe, **recipe},
+        metrics=metrics,
+        tuned=tuned,
+        contract=contract,
+        overwrite=overwrite,
+    )  # fmt: skip
 
 
 def load(
@@ -149,25 +159,6 @@ def build(header: Header, path: str | Path = "") -> nn.Module:
     most = Path(path).stat().st_size + MOST_BESIDE_WEIGHTS if path else 1 << 62  # a weight takes a byte or more
     with _Allocating(most, f"{path} is too small to hold the weights of {name}: it is not a file of that network"):
         return models.build(name, **arguments)
-
-
-def load_plan(path: str | Path) -> Planned:
-    """Return the plan, the levels and the scores that a file holds.
-
-    Raises FileFormatError if it has no labels.
-    """
-    header = read_header(path)
-    labels, of_axes = read_units(path), read_axes(path)
-    if not labels:
-        raise FileFormatError(f"{path} holds no labels of units; trace the model and save it again")
-    if {name: set(found) for name, found in labels.items()} != {name: set(found) for name, found in of_axes.items()}:
-        raise FileFormatError(f"{path}: its labels and its levels are of different axes; save it again")
-    axes: dict[Axis, IntArray] = {(n, a): u.astype(np.int64) for n, found in labels.items() for a, u in found.items()}
-    plan = _plan_from_json(header, axes, path)
-    levels = np.zeros(plan.units, np.uint8)
-    for (name, axis), units in plan.axes.items():
-        levels[units[units != NEVER]] = of_axes[name][axis][units != NEVER]
-    return Planned(plan, levels, read_score(path))
 
 
 def _attributes(path: str | Path, header: Header, level: int | str | None) -> dict[tuple[str, str], int]:
@@ -233,45 +224,3 @@ class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self.left < 0:
                 raise FileFormatError(self.reason)
         return func(*args, **(kwargs or {}))
-
-
-def _plan_to_json(plan: Plan) -> dict[str, Any]:
-    return {
-        "operations": [[o.module, o.kind, o.weight, o.macs, *([o.along] if o.along else [])] for o in plan.operations],
-        "attributes": [[module, name, labels.tolist()] for (module, name), labels in plan.attributes.items()],
-        "frozen": [[f.tensor, f.axis, f.positions, f.reason] for f in plan.frozen],
-        "tensors": {name: [list(s.shape), s.dtype, s.is_parameter] for name, s in plan.tensors.items()},
-    }
-
-
-def _plan_from_json(header: Header, axes: Mapping[Axis, IntArray], path: str | Path) -> Plan:
-    try:
-        operations = tuple(
-            Operation(str(m), str(k), w, int(n), tuple(tuple(int(u) for u in a) for a in (along[0] if along else ())))
-            for m, k, w, n, *along in header.plan["operations"]
-        )
-        attributes = {
-            (str(module), str(name)): np.array([int(u) for u in labels], np.int64)
-            for module, name, labels in header.plan.get("attributes", [])
-        }
-        frozen = tuple(Frozen(str(t), int(a), int(p), str(r)) for t, a, p, r in header.plan["frozen"])
-        tensors = {
-            str(name): TensorSpec(tuple(int(n) for n in shape), str(dtype), bool(is_parameter))
-            for name, (shape, dtype, is_parameter) in header.plan["tensors"].items()
-        }
-        lengths = {home: tensors[home[0]].shape[home[1]] for home in axes}
-        weights = {o.weight for o in operations if o.weight is not None}
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as reason:
-        raise FileFormatError(
-            f"{path}: its plan can't be read ({type(reason).__name__}: {reason}); save it again"
-        ) from reason
-    is_whole = weights <= set(tensors) and set(tensors) | set(header.aliases) == set(header.names)
-    if not is_whole or any(len(axes[home]) != length for home, length in lengths.items()):
-        raise FileFormatError(f"{path}: its plan and its labels don't agree; save it again")
-    used = np.unique(np.concatenate([a[a != NEVER] for a in axes.values()]))
-    if len(used) != (used[-1] + 1 if len(used) else 0) or any(int(a.min()) < NEVER for a in axes.values()):
-        raise FileFormatError(f"{path}: its units are not numbered 0 to {len(used) - 1}; save it again")
-    named = [*(np.array(a, np.int64) for o in operations for a in o.along), *attributes.values()]
-    if any(len(a) and not NEVER <= int(a.min()) <= int(a.max()) < len(used) for a in named):
-        raise FileFormatError(f"{path}: its operations or attributes speak of units that it lacks; save it again")
-    return Plan(axes, tensors, operations, frozen, dict(header.aliases), attributes)

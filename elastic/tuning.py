@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from elastic.checkpoint import load, load_plan, load_state, save
+from elastic.checkpoint import load, load_state, save_again
 from elastic.errors import InvalidRecipe, OutputExists
 from elastic.metadata import find_level, read_header
+from elastic.planned import load_plan
 from elastic.precision import computable
 from elastic.recipes import Recipe
 from elastic.tensors import take_dtypes
@@ -52,20 +53,13 @@ def fine_tune(
     epochs = train(working, dataset, recipe, teacher=teacher, **options)
     if not is_main():
         return epochs
-    planned = load_plan(path)
     tuned = {each: load_state(path, each) for each in range(last)}
     tuned[number] = take_dtypes(working, student.state_dict()).state_dict()
     name = header.levels[number].name
-    save(
-        output, whole, planned.plan, planned.levels,
-        scores=planned.scores,
-        names=[each.name for each in header.levels],
-        model_name=str(header.model.get("name", "")),
-        arguments=header.model.get("arguments", {}),
-        input=header.input,
-        recipe={**header.recipe, WAY: {**header.recipe.get(WAY, {}), name: recipe.model_dump(mode="json")}},
+    save_again(
+        output, header, load_plan(path), whole, tuned,
+        recipe={WAY: {**header.recipe.get(WAY, {}), name: recipe.model_dump(mode="json")}},
         metrics={each.name: each.metrics for each in header.levels if each.name != name},
-        tuned=tuned,
         overwrite=overwrite,
     )  # fmt: skip
     return epochs

@@ -18,7 +18,7 @@ from torchvision.models import list_models
 
 import elastic
 from elastic import models
-from elastic.checkpoint import level_names, load_plan
+from elastic.checkpoint import level_names
 from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
 from elastic.errors import (
@@ -31,6 +31,7 @@ from elastic.errors import (
     UnknownName,
 )
 from elastic.metadata import read_header
+from elastic.planned import load_plan
 from elastic.proofs import same_bits
 from elastic.targets import parse_target
 from tests.strategies import networks_with_levels

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
@@ -48,8 +49,12 @@ def train(
     log: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: Callable[[Epoch], None] | None = None,
+    leaves_out: bool = False,
 ) -> tuple[Epoch, ...]:
     """Change the model's weights to those that a recipe makes of them, in eval mode after it; return what was told.
+
+    The model gives logits [n, classes], or several networks' logits as a tuple, in training mode: all but the first
+    then have the first as their teacher. `leaves_out` says that a step may use some parameters only.
 
     Only `parameters` are trained, all of them if None; norms estimate their statistics anew in any case. With a
     `teacher` the loss is partly the distance to its logits. With `validation` images, none of them to be trained on,
@@ -65,7 +70,7 @@ def train(
     """
     recipe = recipe or Recipe()
     chosen = list(model.parameters()) if parameters is None else list(parameters)
-    run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, report, log)
+    run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, report, log, leaves_out)
     return run.through(None if keep is None else Path(keep))
 
 
@@ -86,12 +91,14 @@ class _Run:
     progress: Callable[[int, int], None] | None
     report: Callable[[Epoch], None] | None
     log: str | Path | None
+    leaves_out: bool
 
     def __post_init__(self) -> None:
         count = _count(self.dataset)
         if count < 2:
             raise DataError(f"there are {count} images to train on; at least 2 are needed")
-        self.accelerator = Accelerator()
+        unused = DistributedDataParallelKwargs(find_unused_parameters=self.leaves_out)
+        self.accelerator = Accelerator(kwargs_handlers=[unused])
         self.order = Order(count, self.recipe.batch, self.recipe.seed, self.accelerator.num_processes)
         self.steps = self.recipe.epochs * self.order.steps
         self.judge = Judge(self.validation, self.recipe.patience)
@@ -174,8 +181,11 @@ class _Run:
         torch.manual_seed(seed_of(self.recipe.seed, standing.step))
         batch = prepared(self.recipe, images, labels, self._part(total), total).to(self.accelerator.device)
         with self._precision():
-            logits = self.wrapped(batch.images).float()
-            loss = loss_of(logits, batch, self.recipe, self.guide)
+            made = self.wrapped(batch.images)
+            with torch.no_grad():
+                wanted = None if self.guide is None else self.guide(batch.images).float()
+        made = [logits.float() for logits in (made if isinstance(made, tuple) else (made,))]
+        loss = loss_of(made, batch, self.recipe, wanted)
         self.accelerator.backward(loss * self.accelerator.num_processes / total)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -184,7 +194,7 @@ class _Run:
             self.after_step()
         if self.average is not None:
             self.average.update_parameters(self.model)
-        hits = (logits.argmax(1) == batch.labels).sum()
+        hits = (made[0].argmax(1) == batch.labels).sum()
         sums = self.accelerator.reduce(torch.stack([loss.detach().double(), hits.double()]))
         if not sums[0].isfinite():
             raise InvalidRecipe(
@@ -200,9 +210,7 @@ class _Run:
         self.began = now
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast(
-            self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
-        )
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
 
     def _end_epoch(self) -> None:
         standing = self.standing

@@ -1,10 +1,11 @@
 """Objectives: what a step makes smaller, and the images that it sees."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from elastic.data.augmenting import draw_moves, moved
 from elastic.recipes import Recipe
@@ -55,21 +56,31 @@ def _with_pieces(images: Tensor, labels: Tensor, total: int, share: float) -> Ba
     return Batch(found, labels, total, labels.flip(0), 1 - covered)
 
 
-def loss_of(logits: Tensor, batch: Batch, recipe: Recipe, teacher: nn.Module | None) -> Tensor:
-    """Return the sum over images of the loss: cross-entropy, and the distance to the teacher's logits.
+def loss_of(made: Sequence[Tensor], batch: Batch, recipe: Recipe, wanted: Tensor | None) -> Tensor:
+    """Return the sum over images of the loss of one network's logits, or of several networks', the teacher first.
+
+    Each is cross-entropy and the distance to the logits `wanted`; of all but the first, to the first's.
+    """
+    first, *others = made
+    loss = _loss(first, batch, recipe, wanted)
+    for logits in others:
+        loss = loss + _loss(logits, batch, recipe, first.detach())
+    return loss
+
+
+def _loss(logits: Tensor, batch: Batch, recipe: Recipe, wanted: Tensor | None) -> Tensor:
+    """Return the loss of one network.
 
     The distance is that of Hinton et al., arXiv:1503.02531, section 2: the divergence between softened outputs, times
     the square of the temperature.
     """
-    smooth = recipe.label_smoothing
+    smooth, softly = recipe.label_smoothing, recipe.temperature
     loss = batch.share * F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=smooth)
     if batch.others is not None:
         rest = F.cross_entropy(logits, batch.others, reduction="sum", label_smoothing=smooth)
         loss = loss + (1 - batch.share) * rest
-    if teacher is None or recipe.distil == 0:
+    if wanted is None or recipe.distil == 0:
         return loss
-    with torch.no_grad():
-        wanted = F.log_softmax(teacher(batch.images).float() / recipe.temperature, 1)
-    made = F.log_softmax(logits / recipe.temperature, 1)
-    distance = F.kl_div(made, wanted, reduction="sum", log_target=True) * recipe.temperature**2
+    one, other = F.log_softmax(logits / softly, 1), F.log_softmax(wanted / softly, 1)
+    distance = F.kl_div(one, other, reduction="sum", log_target=True) * softly**2
     return (1 - recipe.distil) * loss + recipe.distil * distance

@@ -1,7 +1,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from elastic.data.augmenting import augment
 from elastic.recipes import Recipe
@@ -59,23 +58,22 @@ def test_processes_move_images_as_one_does():
 
 def test_the_loss_is_the_sum_of_cross_entropies():
     logits = torch.randn(6, 10)
-    found = loss_of(logits, Batch(images(), LABELS, 6), Recipe(label_smoothing=0.2), None)
+    found = loss_of([logits], Batch(images(), LABELS, 6), Recipe(label_smoothing=0.2), None)
     wanted = 6 * F.cross_entropy(logits, LABELS, label_smoothing=0.2)
     torch.testing.assert_close(found, wanted)
 
 
 def test_mixed_labels_are_those_of_both_images():
     logits, others = torch.randn(6, 10), LABELS.flip(0)
-    found = loss_of(logits, Batch(images(), LABELS, 6, others, 0.3), Recipe(label_smoothing=0), None)
+    found = loss_of([logits], Batch(images(), LABELS, 6, others, 0.3), Recipe(label_smoothing=0), None)
     soft = 0.3 * F.one_hot(LABELS, 10).float() + 0.7 * F.one_hot(others, 10).float()
     torch.testing.assert_close(found, -(soft * logits.log_softmax(1)).sum())
 
 
 def test_the_distance_to_a_teacher_is_that_of_the_paper():
     logits, wanted = torch.randn(6, 10), torch.randn(6, 10)
-    teacher = nn.Flatten()
-    batch = Batch(wanted.view(6, 10), LABELS, 6)
-    found = loss_of(logits, batch, Recipe(distil=0.25, temperature=3.0, label_smoothing=0), teacher)
+    how = Recipe(distil=0.25, temperature=3.0, label_smoothing=0)
+    found = loss_of([logits], Batch(images(), LABELS, 6), how, wanted)
     soft, made = (wanted / 3).softmax(1), (logits / 3).softmax(1)
     distance = 9 * (soft * (soft.log() - made.log())).sum()
     torch.testing.assert_close(found, 0.75 * 6 * F.cross_entropy(logits, LABELS) + 0.25 * distance)
@@ -83,5 +81,14 @@ def test_the_distance_to_a_teacher_is_that_of_the_paper():
 
 def test_a_student_that_is_its_teacher_has_no_distance():
     logits = torch.randn(6, 10)
-    found = loss_of(logits, Batch(logits, LABELS, 6), Recipe(distil=1.0), nn.Flatten())
+    found = loss_of([logits], Batch(images(), LABELS, 6), Recipe(distil=1.0), logits)
     assert float(found) == pytest.approx(0, abs=1e-4)
+
+
+def test_other_networks_have_the_first_as_their_teacher():
+    first, other = torch.randn(2, 6, 10, requires_grad=True)
+    batch, how = Batch(images(), LABELS, 6), Recipe(distil=0.5)
+    both = loss_of([first, other], batch, how, None)
+    torch.testing.assert_close(both, loss_of([first], batch, how, None) + loss_of([other], batch, how, first))
+    (of_other,) = torch.autograd.grad(both - loss_of([first], batch, how, None), first, retain_graph=True)
+    assert not of_other.any()  # a teacher learns nothing from its students

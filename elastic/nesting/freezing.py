@@ -1,0 +1,53 @@
+"""Freezing: part of a parameter stays what it was, bit for bit, whatever an optimiser makes of the rest.
+
+An optimiser changes a parameter as a whole: weight decay and momentum move what has no gradient. So after each step
+the values that are to stay are put back; element by element optimisers then never see them move.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from elastic.cutting import State
+from elastic.metadata import core_target
+from elastic.plan import LevelArray
+
+
+@dataclass(eq=False)
+class Frozen:
+    """A parameter, where it stays [its shape], and as what."""
+
+    parameter: nn.Parameter
+    stays: Tensor
+    value: Tensor
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """Change the parameter to be what it was where it stays."""
+        if self.stays.device != self.parameter.device:
+            self.stays, self.value = self.stays.to(self.parameter.device), self.value.to(self.parameter.device)
+        self.parameter.copy_(torch.where(self.stays, self.value, self.parameter))
+
+
+def frozen_core(
+    network: nn.Module, names: Sequence[str], positions: Mapping[str, Mapping[int, LevelArray]], level: int
+) -> list[Frozen]:
+    """Return what has to stay of a level's network for the level below it to stay: its part of these parameters."""
+    found = []
+    for name, parameter in network.named_parameters():
+        if name in names:
+            stays = torch.ones(parameter.shape, dtype=torch.bool)
+            for axis, old in core_target(positions.get(name, {}), level).items():
+                along = torch.zeros(parameter.shape[axis], dtype=torch.bool)
+                along[torch.from_numpy(old)] = True
+                shape = [-1 if other == axis else 1 for other in range(parameter.dim())]
+                stays &= along.view(shape)
+            found.append(Frozen(parameter, stays, parameter.detach().clone()))
+    return found
+
+
+def differing(core: State, grown: State, names: Sequence[str]) -> list[str]:
+    """Return which of these tensors of a level are not what they were, given the same level cut from a larger one."""
+    return [name for name in names if not torch.equal(core[name], grown[name])]

@@ -1,0 +1,103 @@
+"""Nest: from a file of pruned levels to one whose levels were trained to be each other's parts."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import nn
+from torch.utils.data import Dataset
+
+from elastic.checkpoint import save_again
+from elastic.errors import InvalidRecipe, OutputExists, UnknownName
+from elastic.nesting.family import Measure, family_of
+from elastic.nesting.growing import grow
+from elastic.nesting.joint import train_jointly
+from elastic.recipes import Recipe
+from elastic.training import Epoch, is_main
+
+Way = Literal["grow", "joint"]
+WAYS: tuple[str, ...] = get_args(Way)
+CONTRACTS: Any = {"grow": "nested", "joint": "joint"}
+
+
+def nest(
+    path: str | Path,
+    output: str | Path,
+    dataset: Dataset[Any],
+    recipe: Recipe | None = None,
+    *,
+    way: Way = "grow",
+    between: int = 1,
+    network: Callable[[int], nn.Module] | None = None,
+    measure: Measure | None = None,
+    keep: str | Path | None = None,
+    log: str | Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    report: Callable[[str, Epoch], None] | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Mapping[str, tuple[Epoch, ...]]:
+    """Write a file whose levels, those of a file of pruned ones, are trained on shared weights; return what was told.
+
+    `grow`: the smallest level is trained as it is, then each larger one with the smaller ones inside of it frozen bit
+    for bit; `recipe` is that of each level. `joint`: all at once, the largest, the smallest and `between` others in
+    each step. The largest level of the file is the teacher and the start of what is trained; it is trained itself, so
+    it is not in the output: keep the file.
+
+    `network` gives that of a level, for a file that names none; `measure` what is told of a level's network in the
+    output. `keep` and `log` are files as those of `train`, one for each level where they are grown, with the level's
+    number in the name. `progress` and `report` are told the level's name too; `options` are others of `train`.
+    Of several processes the first alone writes.
+
+    Raises UnknownName for another way, InvalidRecipe if there is one level only, OutputExists before any work, and
+    what `load_plan`, `train` and `save` raise.
+    """
+    if way not in WAYS:
+        raise UnknownName(f"unknown way {way!r} to nest; known: {', '.join(WAYS)}")
+    if Path(output).exists() and not overwrite:
+        raise OutputExists(f"{output} exists; choose another name, or allow overwriting")
+    family, recipe = family_of(path, network), recipe or Recipe()
+    names = [level.name for level in family.header.levels]
+    if family.last == 0:
+        raise InvalidRecipe(f"{path} has one level, {names[0]}; prune it to smaller ones first (`elastic prune`)")
+
+    def of_level(level: int | None) -> dict[str, Any]:
+        name = "all levels" if level is None else names[level]
+        how = dict(options)
+        if progress is not None:
+            how["progress"] = lambda done, total: progress(name, done, total)
+        if report is not None:
+            how["report"] = lambda epoch: report(name, epoch)
+        return how | {"keep": numbered(keep, level), "log": numbered(log, level)}
+
+    if way == "grow":
+        states, found = grow(family, dataset, recipe, of_level)
+        told = {names[level]: epochs for level, epochs in found.items()}
+    else:
+        states, epochs = train_jointly(family, dataset, recipe, between, of_level(None))
+        told = {"all levels": epochs}
+    if not is_main():
+        return told
+    networks = {level: _with(family.network(level), state) for level, state in states.items()}
+    made = {"way": way, **({"between": between} if way == "joint" else {}), "recipe": recipe.model_dump(mode="json")}
+    save_again(
+        output, family.header, family.planned, networks[family.last],
+        {level: state for level, state in states.items() if level < family.last},
+        recipe={"nested": made},
+        metrics={} if measure is None else {names[level]: measure(each) for level, each in networks.items()},
+        contract=CONTRACTS[way],
+        overwrite=overwrite,
+    )  # fmt: skip
+    return told
+
+
+def numbered(path: str | Path | None, level: int | None) -> Path | None:
+    """Return the name of a level's file: `net.training` becomes `net.0.training`."""
+    if path is None or level is None:
+        return None if path is None else Path(path)
+    return Path(path).with_suffix(f".{level}{Path(path).suffix}")
+
+
+def _with(network: nn.Module, state: Mapping[str, Any]) -> nn.Module:
+    network.load_state_dict(state)
+    return network.eval()
