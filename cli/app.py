@@ -16,6 +16,7 @@ from elastic.cli import (
     export,
     fine_tune,
     info,
+    nest,
     prune,
     rebuild,
     sensitivity,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("prune")(prune.prune)
 app.command("train")(train.train)
 app.command("fine-tune")(fine_tune.fine_tune)
+app.command("nest")(nest.nest)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)

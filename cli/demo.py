@@ -8,6 +8,7 @@ import typer
 
 from elastic.cli import options
 from elastic.cli.printing import Steps, count, note, say, show, table
+from elastic.cli.training import Bar
 from elastic.sizes import size_text
 
 NETWORK, DATA, TARGETS = "elastic/digits_resnet", "digits", ("macs=25%", "macs=50%")
@@ -44,8 +45,8 @@ def demo(
     torch.manual_seed(seed)
     model, preprocessing = models.build(NETWORK), Preprocessing.default(NETWORK)
     digits, example = load(DATA, train=True, preprocessing=preprocessing), example_of(preprocessing)
-    with Steps("training") as steps:
-        train(model, digits, Recipe(epochs=epochs, shift=1, mirror=False, seed=seed), progress=steps)
+    with Bar("training") as bar:
+        train(model, digits, Recipe(epochs=epochs, shift=1, mirror=False, seed=seed), progress=bar.show)
     calibration = open_calibration(DATA, preprocessing, CALIBRATION, CALIBRATION, seed)
     pruned = pruning.prune(model, example, target=TARGETS, data=calibration, seed=seed, recover=False)
     for number in range(len(TARGETS)):

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import Steps, say, show
+from elastic.cli.printing import say, show
 from elastic.cli.recipes import takes_recipe
-from elastic.cli.train import Resume, Validation, beside, tell
+from elastic.cli.training import Bar, Resume, Trackers, Validation, beside, tell
 from elastic.recipes import Recipe
 
 
@@ -22,6 +22,7 @@ def fine_tune(
     model: options.OwnModel = None,
     validation: Validation = 0.0,
     resume: Resume = False,
+    tracker: Trackers = None,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -50,8 +51,10 @@ def fine_tune(
     tested = open_data(data, preprocessing, download)
     learned, held_out = open_training(data, preprocessing, validation, recipe.seed, download)
     how: dict[str, Any] = {"validation": held_out, "report": tell, "network": network, "overwrite": overwrite, **files}
-    with Steps("training") as progress:
-        epochs = tuning.fine_tune(file, output, learned, recipe, level=number, progress=progress, **how)
+    with Bar("training") as bar:
+        epochs = tuning.fine_tune(
+            file, output, learned, recipe, level=number, progress=bar.show, trackers=tracker or (), **how
+        )
     if not is_main():
         return
     files["keep"].unlink(missing_ok=True)

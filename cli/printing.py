@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -75,22 +75,29 @@ class Steps:
         self.task: Any = None
         self.said = 0.0
 
-    def __enter__(self) -> "Steps":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()  # gives the cursor back, also when interrupted
+        self.stop()
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
+    def stop(self) -> None:
+        """Take the bar away; gives the cursor back, also when interrupted."""
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, done: int, total: int, told: str = "") -> None:
+        """Show that `done` of `total` are done, and in the bar what is told beside."""
         if errors.is_terminal:
             if self.bar is None:
-                columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                beside = TextColumn("{task.fields[told]}")
+                columns = (
+                    TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), beside
+                )  # fmt: skip
                 self.bar = Progress(*columns, console=errors, transient=True)
                 self.bar.start()
-                self.task = self.bar.add_task(self.what, total=total)
-            self.bar.update(self.task, completed=done, total=total)
+                self.task = self.bar.add_task(self.what, total=total, told=told)
+            self.bar.update(self.task, completed=done, total=total, told=told)
         elif done / total >= self.said + 0.25 or (done >= total and self.said == 0):
             self.said = done / total
             note(f"{self.what}: {done:,} of {total:,}")

@@ -98,7 +98,8 @@ class Pruned:
         """Write all levels into one elastic file; options as of `elastic.save`, `tuned` among them."""
         options.setdefault("recipe", self.recipe)
         options.setdefault("tuned", {level: network.state_dict() for level, network in self.tuned.items()})
-        save(path, self.whole, self.plan, self.levels, scores=self.scores, names=self.names, **options)
+        options.setdefault("names", self.names)
+        save(path, self.whole, self.plan, self.levels, scores=self.scores, **options)
 
 
 def prune(

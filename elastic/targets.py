@@ -71,6 +71,22 @@ def parse_target(text: str) -> Target:
     return Target(limits, ",".join(part.strip() for part in text.split(",")))
 
 
+def parse_targets(text: str) -> list[Target]:
+    """Return the targets of several levels that a text like `macs=25%,50%,75%` asks for, one limit each.
+
+    Raises TargetError if it can't be read, or asks for the same twice.
+    """
+    found: list[Target] = []
+    quantity = ""
+    for part in (part.strip() for part in text.split(",")):
+        named, equals, _ = part.partition("=")
+        quantity = named if equals else quantity
+        found.append(parse_target(part if equals else f"{quantity}={part}" if quantity else part))
+    if len({str(target) for target in found}) < len(found):
+        raise TargetError(f"levels {text!r} ask for the same twice; say each once")
+    return found
+
+
 def _parse_limit(part: str) -> Limit:
     quantity, equals, value = part.partition("=")
     if not equals or quantity not in QUANTITIES:

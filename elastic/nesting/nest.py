@@ -1,6 +1,7 @@
 """Nest: from a file of pruned levels to one whose levels were trained to be each other's parts."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +14,7 @@ from elastic.nesting.family import Measure, family_of
 from elastic.nesting.growing import grow
 from elastic.nesting.joint import train_jointly
 from elastic.recipes import Recipe
-from elastic.training import Epoch, is_main
+from elastic.training import Epoch, Moment, is_main
 
 Way = Literal["grow", "joint"]
 WAYS: tuple[str, ...] = get_args(Way)
@@ -32,7 +33,7 @@ def nest(
     measure: Measure | None = None,
     keep: str | Path | None = None,
     log: str | Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[str, Moment], None] | None = None,
     report: Callable[[str, Epoch], None] | None = None,
     overwrite: bool = False,
     **options: Any,
@@ -65,9 +66,9 @@ def nest(
         name = "all levels" if level is None else names[level]
         how = dict(options)
         if progress is not None:
-            how["progress"] = lambda done, total: progress(name, done, total)
+            how["progress"] = partial(progress, name)
         if report is not None:
-            how["report"] = lambda epoch: report(name, epoch)
+            how["report"] = partial(report, name)
         return how | {"keep": numbered(keep, level), "log": numbered(log, level)}
 
     if way == "grow":

@@ -3,6 +3,6 @@
 from elastic.recipes import Recipe, recipe_of
 from elastic.training.loop import is_main, train
 from elastic.training.optimising import norm_parameters
-from elastic.training.records import Epoch
+from elastic.training.records import Epoch, Moment
 
-__all__ = ["Epoch", "Recipe", "is_main", "norm_parameters", "recipe_of", "train"]
+__all__ = ["Epoch", "Moment", "Recipe", "is_main", "norm_parameters", "recipe_of", "train"]

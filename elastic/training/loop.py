@@ -21,7 +21,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from elastic.errors import DataError, InvalidRecipe
 from elastic.fingerprints import of_weights
-from elastic.metadata.replacing import replacing
 from elastic.recipes import Recipe
 from elastic.training.judging import Judge
 from elastic.training.keeping import Begun, Standing, read_standing, write_standing
@@ -29,7 +28,8 @@ from elastic.training.norms import synced
 from elastic.training.objectives import loss_of, prepared
 from elastic.training.optimising import load_optimiser, optimiser_of, optimiser_tensors, schedule_of
 from elastic.training.order import Order, part_of, seed_of
-from elastic.training.records import Epoch
+from elastic.training.records import Epoch, Moment
+from elastic.training.telling import RUNS, Teller
 
 KEEP_SECONDS = 60.0  # after which it is written where a training stands, within an epoch too
 
@@ -47,8 +47,9 @@ def train(
     after_step: Callable[[], object] | None = None,
     keep: str | Path | None = None,
     log: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Moment], None] | None = None,
     report: Callable[[Epoch], None] | None = None,
+    trackers: Sequence[str] = (),
     leaves_out: bool = False,
 ) -> tuple[Epoch, ...]:
     """Change the model's weights to those that a recipe makes of them, in eval mode after it; return what was told.
@@ -62,15 +63,17 @@ def train(
 
     With `keep` it is written to that file where the training stands, after each epoch and each minute; the same call
     goes on from there, and ends with the same weights, bit for bit on a CPU with as many threads. `log` is a file of
-    one line of JSON for each epoch; `report` is told of each too. The first of several processes
+    one line of JSON for each epoch; `report` is told of each too, and so are `trackers` by the names that accelerate
+    has for them ("tensorboard", "wandb", "trackio"), whose files go beside the log. The first of several processes
     alone writes and tells.
 
-    Raises InvalidRecipe if the loss is no number any more, DataError if there are too few images, what `read_standing`
-    raises for the file.
+    Raises InvalidRecipe if the loss is no number any more or a tracker is not there, DataError if there are too few
+    images, what `read_standing` raises for the file.
     """
     recipe = recipe or Recipe()
     chosen = list(model.parameters()) if parameters is None else list(parameters)
-    run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, report, log, leaves_out)
+    teller = Teller(None if log is None else Path(log), report, trackers)
+    run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, teller, leaves_out)
     return run.through(None if keep is None else Path(keep))
 
 
@@ -88,9 +91,8 @@ class _Run:
     validation: Images | None
     teacher: nn.Module | None
     after_step: Callable[[], object] | None
-    progress: Callable[[int, int], None] | None
-    report: Callable[[Epoch], None] | None
-    log: str | Path | None
+    progress: Callable[[Moment], None] | None
+    teller: Teller
     leaves_out: bool
 
     def __post_init__(self) -> None:
@@ -98,13 +100,15 @@ class _Run:
         if count < 2:
             raise DataError(f"there are {count} images to train on; at least 2 are needed")
         unused = DistributedDataParallelKwargs(find_unused_parameters=self.leaves_out)
-        self.accelerator = Accelerator(kwargs_handlers=[unused])
+        log, trackers = self.teller.log, list(self.teller.trackers)
+        folder = None if log is None else log.parent / RUNS
+        self.accelerator = Accelerator(kwargs_handlers=[unused], log_with=trackers or None, project_dir=folder)
         self.order = Order(count, self.recipe.batch, self.recipe.seed, self.accelerator.num_processes)
         self.steps = self.recipe.epochs * self.order.steps
         self.judge = Judge(self.validation, self.recipe.patience)
         self.average: AveragedModel | None = None
         if not self.accelerator.is_main_process:
-            self.progress = self.report = self.log = None
+            self.progress, self.teller = None, Teller(None, None, ())
 
     def through(self, path: Path | None) -> tuple[Epoch, ...]:
         """Go through all steps that are left."""
@@ -114,19 +118,21 @@ class _Run:
         processes = self.accelerator.num_processes
         with _only(self.chosen, self.model), synced(self.model, processes), torch.random.fork_rng():
             self._prepare(tensors)
+            self.teller.start(self.accelerator, self.recipe)
             kept = self.began = time.monotonic()
             for images, labels in self._batches():
                 self._step(images, labels)
-                is_end = self.standing.step % self.order.steps == 0
+                moment, is_end = self._moment(), self.standing.step % self.order.steps == 0
                 if is_end:
-                    self._end_epoch()
+                    self._end_epoch(moment)
                 if path is not None and (is_end or time.monotonic() - kept > KEEP_SECONDS):
                     self._keep(path)
                     kept = time.monotonic()
                 if self.progress is not None:
-                    self.progress(self.standing.step, self.steps)
+                    self.progress(moment)
                 if self.standing.is_over:
                     break
+        self.teller.finish()
         self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self._take_result()
         self.model.to(home).eval()
@@ -212,25 +218,26 @@ class _Run:
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
 
-    def _end_epoch(self) -> None:
+    def _moment(self) -> Moment:
+        now = self.standing
+        speed = now.images / max(now.seconds, 1e-9)
+        return Moment(now.step, self.steps, now.loss / now.images, 100 * now.hits / now.images, speed)
+
+    def _end_epoch(self, moment: Moment) -> None:
         standing = self.standing
         epoch = Epoch(
             epoch=standing.step // self.order.steps,
-            loss=standing.loss / standing.images,
-            top1=100 * standing.hits / standing.images,
+            loss=moment.loss,
+            top1=moment.top1,
             learning_rate=self.schedule.get_last_lr()[0],
             seconds=standing.seconds,
-            images_per_second=standing.images / max(standing.seconds, 1e-9),
+            images_per_second=moment.images_per_second,
             **self.judge.measure(self._result(), self.accelerator.device),
         )
         standing.epochs.append(epoch)
         standing.loss, standing.hits, standing.images, standing.seconds = 0.0, 0, 0, 0.0
         standing.is_over = self.judge.judge(self._result(), standing.epochs) or standing.step == self.steps
-        if self.log is not None:
-            with replacing(self.log, overwrite=True) as file:
-                file.writelines(each.model_dump_json().encode() + b"\n" for each in standing.epochs)
-        if self.report is not None:
-            self.report(epoch)
+        self.teller.tell(standing.epochs)
         self.began = time.monotonic()
 
     def _result(self) -> nn.Module:

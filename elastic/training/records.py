@@ -1,5 +1,6 @@
 """Records: what is told of each epoch."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,3 +21,14 @@ class Epoch(BaseModel):
     images_per_second: Finite
     validation_loss: Finite | None = None
     validation_top1: Finite | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stands after a step: steps done of all, and the means over the steps of this epoch."""
+
+    done: int
+    total: int
+    loss: float
+    top1: float  # percent
+    images_per_second: float

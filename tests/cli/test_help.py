@@ -13,6 +13,7 @@ VERBS = [
     "demo",
     "train",
     "fine-tune",
+    "nest",
 ]
 
 

@@ -96,7 +96,6 @@ REFUSALS = {
     f"{TRAIN} --learning-rate 0": "learning_rate=0.0 can't be followed",
     f"{TRAIN} --schedule linear": "schedule='linear' can't be followed: Input should be 'one-cycle', 'cosine'",
     f"{TRAIN} --validation 0.0001": "a share of 0.0001 of 1,437 images is 0; at least one",
-    f"{TRAIN} --resume": "there is no w.training to go on from",
     f"{TUNE} --level full": "'full' is the largest level of net.safetensors, which stays as it is; name a smaller one",
     f"{TUNE} --level half": "half",
 }
@@ -105,6 +104,12 @@ REFUSALS = {
 @pytest.mark.parametrize(("command", "reason"), REFUSALS.items())
 def test_what_can_not_be_done_is_told(net, refused, command, reason):
     assert reason in refused(command, code=2 if command.endswith("half") else 1)
+
+
+def test_what_was_not_begun_begins_when_it_is_to_go_on(elastic):
+    done = elastic(f"{TRAIN} --resume")
+    assert done.code == 0
+    assert "there is no w.training to go on from; it begins" in done.err
 
 
 @pytest.mark.parametrize("name", ["w.training", "w.jsonl", "w.safetensors", "w.json"])

@@ -39,8 +39,8 @@ def test_what_is_killed_at_any_step_ends_with_the_same_file(pruned_file, few, re
     nest(pruned_file, tmp_path / "whole.safetensors", few, **how)
     steps = []
 
-    def kill(name, done, total):
-        steps.append(done)
+    def kill(name, moment):
+        steps.append(moment)
         if len(steps) == at:
             raise Killed
 

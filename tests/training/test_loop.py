@@ -125,9 +125,39 @@ def test_norm_parameters_are_weights_and_biases_of_norms_and_biases_of_layers(mo
 
 def test_progress_counts_every_step(digits):
     seen = []
-    train(small(), digits, recipe(epochs=2, batch=500), progress=lambda done, total: seen.append((done, total)))
+    train(small(), digits, recipe(epochs=2, batch=500), progress=seen.append)
     steps = 2 * math.ceil(len(digits) / 500)
-    assert seen == [(step, steps) for step in range(1, steps + 1)]
+    assert [(moment.done, moment.total) for moment in seen] == [(step, steps) for step in range(1, steps + 1)]
+
+
+def test_trackers_are_told_each_epoch(few, tmp_path):
+    log = tmp_path / "net.jsonl"
+    train(small(), few, recipe(epochs=2), log=log, trackers=["tensorboard"])
+    events = [
+        path for path in (tmp_path / "runs" / "net").rglob("*tfevents*") if b"images_per_second" in path.read_bytes()
+    ]
+    assert len(events) == 1
+    assert events[0].read_bytes().count(b"images_per_second") == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ({"trackers": ["paper"], "log": "net.jsonl"}, "tracker 'paper' is not there; install its package"),
+        ({"trackers": ["tensorboard"]}, "trackers need a log"),
+    ],
+    ids=["no such tracker", "no log"],
+)
+def test_trackers_that_can_not_be_told_are_refused(few, how, reason):
+    with pytest.raises(InvalidRecipe, match=reason):
+        train(small(), few, recipe(), **how)
+
+
+def test_progress_tells_the_means_of_the_epoch(digits):
+    seen = []
+    (epoch,) = train(small(), digits, recipe(batch=500), progress=seen.append)
+    assert (seen[-1].loss, seen[-1].top1) == (epoch.loss, epoch.top1)
+    assert seen[0].images_per_second > 0
 
 
 def test_each_epoch_is_told(digits, held_out):
@@ -208,8 +238,8 @@ class Killed(Exception):
 
 
 def stopped_at(step):
-    def progress(done, _):
-        if done == step:
+    def progress(moment):
+        if moment.done == step:
             raise Killed
 
     return progress

@@ -6,11 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+
+from elastic import models
+from elastic.checkpoint import load_state
+from elastic.planned import load_plan
 
 PROGRAM = Path(sys.executable).with_name("elastic")
+NETWORK = "elastic/digits_resnet"
 SCRIPT = Path(__file__).with_name("processes.py")
 
 
@@ -59,3 +65,24 @@ def test_the_first_of_two_processes_writes_and_prints(tmp_path, monkeypatch):
     assert printed[0].startswith("w.safetensors: top-1")
     assert printed[1] == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.json", "w.jsonl", "w.safetensors"]
+
+
+@pytest.mark.parametrize("way", ["--grow", "--joint"])
+def test_two_processes_nest_what_one_nests(tmp_path, monkeypatch, way):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    save_file(models.build(NETWORK).state_dict(), "w.safetensors")
+    how = (
+        f"{NETWORK} --weights w.safetensors --data digits --levels macs=30%,60% --calibration 64 --epochs 1 --batch 250"
+    )
+    for processes in (1, 2):
+        run(processes, PROGRAM, "nest", *f"{how} --shift 1 --no-mirror {way} -o {processes}.safetensors".split())
+    one, two = (load_plan(f"{processes}.safetensors") for processes in (1, 2))
+    assert np.array_equal(one.levels, two.levels)
+    np.testing.assert_allclose(one.scores, two.scores, rtol=1e-6)
+    for level in range(3):
+        wanted, found = (load_state(f"{processes}.safetensors", level) for processes in (1, 2))
+        for name, tensor in wanted.items():
+            torch.testing.assert_close(
+                found[name], tensor, rtol=1e-2, atol=1e-3, msg=lambda text, n=name: f"{n}: {text}"
+            )

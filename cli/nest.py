@@ -1,0 +1,216 @@
+"""`elastic nest`: train the levels of one file to be each other's parts."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli import options
+from elastic.cli.printing import count, note, say, show, table
+from elastic.cli.recipes import takes_recipe
+from elastic.cli.training import Bar, Resume, Trackers, refuse_unasked, tell
+from elastic.recipes import Recipe
+from elastic.sizes import size_text
+
+if TYPE_CHECKING:
+    from elastic.cli.networks import Opened
+
+WHOLE = "full"  # the largest level
+
+
+@takes_recipe(epochs=15, learning_rate=0.05)
+def nest(
+    network: Annotated[str, typer.Argument(help="A model's name with --weights, or a file of `elastic prune`.")],
+    data: options.Images,
+    output: options.Output,
+    recipe: Recipe,
+    levels: Annotated[str | None, typer.Option(help="Of a model: macs=25%,50%,75%; or of params, size.")] = None,
+    names: Annotated[str | None, typer.Option(help="Of these levels, in their order: small,medium,large.")] = None,
+    grow: Annotated[
+        bool, typer.Option("--grow/--joint", help="One level around the other, or all of them at once.")
+    ] = True,
+    between: Annotated[
+        int | None, typer.Option(min=0, help="With --joint: levels of each step beside largest and smallest (1).")
+    ] = None,
+    weights: options.Weights = None,
+    criterion: Annotated[str | None, typer.Option(help="What ranks units: energy unless given.")] = None,
+    calibration: Annotated[int, typer.Option(min=1, help="Training images for scores and repair.")] = 512,
+    keep_at_least: Annotated[float, typer.Option(help="Channels that every layer keeps; below 1, a share.")] = 1,
+    round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1,
+    freeze: options.Freeze = None,
+    resume: Resume = False,
+    tracker: Trackers = None,
+    model: options.OwnModel = None,
+    num_classes: options.NumClasses = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    input_size: options.Size = None,
+    download: options.Download = False,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Train levels that share their weights in one file: each around the smaller ones, or all at once.
+
+    Grown levels leave the smaller ones inside of them as they were, bit for bit. Either way the largest level is
+    trained too, so the file holds no original: keep it.
+
+    Example: elastic nest elastic/resnet20 --weights w.safetensors --data cifar10:data --levels macs=25%,50%,75% -o n.safetensors
+    """  # noqa: E501
+    from elastic import nesting
+    from elastic.cli.networks import check_output, load_level, measure, open_data, open_file, open_training
+    from elastic.errors import UnknownName
+    from elastic.training import is_main
+
+    way = "grow" if grow else "joint"
+    if grow and between is not None:
+        raise UnknownName("--between is of --joint, where levels are trained at once; leave it out")
+    files = _Files(output)
+    refuse_unasked(files.kept, resume)
+    for path in (output, *files.logs):
+        check_output(path, overwrite or (resume and path != output), path.suffix)
+    of_model = {"levels": levels, "names": names, "weights": weights, "criterion": criterion}
+    opening = {"num_classes": num_classes, "mean": mean, "std": std, "size": input_size}
+    bounds = {"keep_at_least": keep_at_least, "round_to": round_to, "freeze": freeze or []}
+    images = partial(_images, data, calibration, recipe.seed, download)
+    start = _start(network, files.start, of_model, opening, bounds, images)
+    header, preprocessing = open_file(start)
+    tested = open_data(data, preprocessing, download)
+    learned, _ = open_training(data, preprocessing, 0.0, recipe.seed, download)
+    own = model or (network if start == files.start and ":" in network else None)
+    bars: dict[str, Bar] = {}
+
+    def progress(name: str, moment: Any) -> None:
+        bars.setdefault(name, Bar(f"training {name}")).show(moment)
+        if moment.done == moment.total:
+            bars[name].stop()
+
+    def report(name: str, epoch: Any) -> None:
+        tell(epoch, name)
+
+    try:
+        told = nesting.nest(
+            start, output, learned, recipe, way=way, overwrite=overwrite,  # type: ignore[arg-type]
+            between=1 if between is None else between, network=partial(load_level, start, header, own_model=own),
+            measure=lambda each: {"top1": measure(each, tested, what="testing", batch=250).top1},
+            keep=files.keep, log=files.log, progress=progress, report=report, trackers=tracker or (),
+        )  # fmt: skip
+    finally:
+        for bar in bars.values():
+            bar.stop()
+    if not is_main():
+        return
+    files.delete_what_is_over()
+    made, _ = open_file(output)
+    rows = [
+        {"level": level.name, "params": level.params, "macs": level.macs, "bytes": level.bytes, **level.metrics}
+        for level in made.levels
+    ]
+    epochs = {name: [epoch.model_dump() for epoch in each] for name, each in told.items()}
+    written = output.stat().st_size
+    result = {"output": str(output), "contract": made.contract, "bytes": written, "levels": rows, "epochs": epochs}
+
+    def render() -> None:
+        table(["level", "params", "MACs", "size", "top-1"], [_row(row) for row in rows])
+        say(f"{output}: contract {made.contract}, {len(rows)} levels in {size_text(written)}")
+
+    show(result, json, render)
+
+
+class _Files:
+    """What is written beside the output: pruned levels, where trainings stand, their epochs."""
+
+    def __init__(self, output: Path) -> None:
+        self.start = output.with_suffix(".start.safetensors")
+        self.keep, self.log = output.with_suffix(".training"), output.with_suffix(".jsonl")
+
+    @property
+    def kept(self) -> list[Path]:
+        """What is deleted once it is over; the first is there as soon as something was begun."""
+        return [self.start, *self._numbered(self.keep)]
+
+    @property
+    def logs(self) -> list[Path]:
+        """Epochs of each level, or of all."""
+        return self._numbered(self.log)
+
+    def delete_what_is_over(self) -> None:
+        """Delete what was needed to go on with."""
+        for path in self.kept:
+            path.unlink(missing_ok=True)
+
+    def _numbered(self, path: Path) -> list[Path]:
+        pattern = f"{path.stem}.[0-9]*{path.suffix}"
+        return [path, *(each for each in path.parent.glob(pattern) if each.suffixes[-2][1:].isdecimal())]
+
+
+def _start(
+    network: str,
+    file: Path,
+    of_model: dict[str, Any],
+    opening: dict[str, Any],
+    bounds: dict[str, Any],
+    images: Callable[["Opened"], Any],
+) -> Path:
+    """Return the file of pruned levels: what the user gave, or `file`, which the first process makes."""
+    from accelerate import PartialState
+
+    from elastic.cli.networks import is_file
+    from elastic.errors import UnknownName
+
+    if is_file(network):
+        if idle := [option for option, value in of_model.items() if value is not None]:
+            raise UnknownName(f"{network} is a file, which has its levels and weights; leave out --{idle[0]}")
+        return Path(network)
+    if of_model["levels"] is None or of_model["weights"] is None:
+        raise UnknownName(f"{network} is no file, so it is taken for a model's name: give --weights and --levels")
+    state = PartialState()
+    state.wait_for_everyone()  # all have looked whether something is in the way
+    with state.main_process_first():
+        if not file.exists():
+            _prune(network, file, of_model, opening, bounds, images)
+    return file
+
+
+def _prune(
+    network: str,
+    file: Path,
+    of_model: dict[str, Any],
+    opening: dict[str, Any],
+    bounds: dict[str, Any],
+    images: Callable[["Opened"], Any],
+) -> None:
+    """Write the pruned and repaired levels of a model into a file."""
+    from elastic import pruning
+    from elastic.cli.networks import open_model
+    from elastic.errors import UnknownName
+    from elastic.targets import parse_targets
+
+    targets = parse_targets(of_model["levels"])
+    names = [str(target) for target in targets] if of_model["names"] is None else of_model["names"].split(",")
+    if len(names) != len(targets):
+        raise UnknownName(f"--names {of_model['names']} has {len(names)} for {len(targets)} levels; give one each")
+    called = dict(zip(map(str, targets), names, strict=True))
+    opened = open_model(network, of_model["weights"], **opening)
+    note("pruning and repairing the levels")
+    pruned = pruning.prune(
+        opened.model, opened.example, target=targets, data=images(opened), criterion=of_model["criterion"], **bounds
+    )
+    pruned.save(
+        file,
+        names=[*(called[str(target)] for target in pruned.targets), WHOLE],
+        model_name=opened.name,
+        arguments=opened.arguments,
+        input=opened.preprocessing.to_dict(),
+    )
+
+
+def _images(data: str, calibration: int, seed: int, download: bool, opened: "Opened") -> Any:
+    from elastic.cli.networks import open_calibration
+
+    return open_calibration(data, opened.preprocessing, calibration, 250, seed, download)
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    return [row["level"], count(row["params"]), count(row["macs"]), size_text(row["bytes"]), f"{row['top1']:.2f} %"]

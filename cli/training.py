@@ -1,0 +1,64 @@
+"""What verbs that train have in common: held-out images, going on where one was stopped, and what is shown."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli.printing import Steps, note
+
+if TYPE_CHECKING:
+    from elastic.training import Epoch, Moment
+
+Validation = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=0.5,
+        help="Share of the training images that is not trained on: the epoch that is best there is kept.",
+    ),
+]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option("--tracker", help="Tell each epoch to tensorboard, wandb, trackio, ... too; repeatable."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the same command was stopped.")]
+
+
+def beside(output: Path, resume: bool, overwrite: bool) -> dict[str, Any]:
+    """Return where a training keeps what it has come to, and its epochs; refuse to go on with one unasked."""
+    from elastic.cli.networks import check_output
+
+    keep, log = output.with_suffix(".training"), output.with_suffix(".jsonl")
+    refuse_unasked([keep], resume)
+    check_output(log, overwrite or resume, ".jsonl")
+    return {"keep": keep, "log": log}
+
+
+def refuse_unasked(kept: list[Path], resume: bool) -> None:
+    """Raise OutputExists if there is a training to go on with and nobody asked to; say so if there is none."""
+    from elastic.errors import OutputExists
+
+    found = [path for path in kept if path.exists()]
+    if found and not resume:
+        raise OutputExists(f"{found[0]} is of a training that was stopped; pass --resume to go on, or delete it")
+    if resume and not found:
+        note(f"there is no {kept[0]} to go on from; it begins")
+
+
+class Bar(Steps):
+    """The progress of a training, with the means over the steps of the epoch."""
+
+    def show(self, moment: "Moment") -> None:
+        """Show where it stands."""
+        told = f"loss {moment.loss:.3f}, {moment.top1:.1f} %, {moment.images_per_second:,.0f} images a second"
+        self(moment.done, moment.total, told)
+
+
+def tell(epoch: "Epoch", of: str = "") -> None:
+    """Print an epoch to stderr; `of` names what was trained."""
+    held_out = f", {epoch.validation_top1:.2f} % held out" if epoch.validation_top1 is not None else ""
+    note(
+        f"{of + ', ' if of else ''}epoch {epoch.epoch}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.2f} %{held_out}, "
+        f"{epoch.images_per_second:,.0f} images a second"
+    )
