@@ -154,10 +154,9 @@ def _start(
     images: Callable[["Opened"], Any],
 ) -> Path:
     """Return the file of pruned levels: what the user gave, or `file`, which the first process makes."""
-    from accelerate import PartialState
-
     from elastic.cli.networks import is_file
     from elastic.errors import UnknownName
+    from elastic.training import main_first
 
     if is_file(network):
         if idle := [option for option, value in of_model.items() if value is not None]:
@@ -165,9 +164,7 @@ def _start(
         return Path(network)
     if of_model["levels"] is None or of_model["weights"] is None:
         raise UnknownName(f"{network} is no file, so it is taken for a model's name: give --weights and --levels")
-    state = PartialState()
-    state.wait_for_everyone()  # all have looked whether something is in the way
-    with state.main_process_first():
+    with main_first():  # all have looked before whether something is in the way
         if not file.exists():
             _prune(network, file, of_model, opening, bounds, images)
     return file

@@ -18,6 +18,9 @@ def takes_recipe(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..
         def run(**given: Any) -> None:
             asked = {name: given.pop(name) for name in Recipe.model_fields}
             verb(**given, recipe=recipe_of(**asked))
+            from elastic.training import leave_processes
+
+            leave_processes()
 
         hints = get_type_hints(verb, include_extras=True)
         own = [

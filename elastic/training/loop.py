@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -75,11 +75,6 @@ def train(
     teller = Teller(None if log is None else Path(log), report, trackers)
     run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, teller, leaves_out)
     return run.through(None if keep is None else Path(keep))
-
-
-def is_main() -> bool:
-    """Return whether this process is the one that writes and prints, the only one or the first of several."""
-    return bool(PartialState().is_main_process)
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from elastic.data import Preprocessing, load
-from elastic.training import Recipe, train
+from elastic.training import Recipe, leave_processes, train
 
 
 def main(output: str) -> None:
@@ -19,6 +19,7 @@ def main(output: str) -> None:
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         told = {"loss": torch.tensor([epoch.loss for epoch in epochs])}
         save_file({**model.state_dict(), **told}, output)
+    leave_processes()
 
 
 if __name__ == "__main__":

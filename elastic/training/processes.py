@@ -1,0 +1,28 @@
+"""Processes: one, or several that torchrun or `accelerate launch` started; the first one writes and prints."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from accelerate import Accelerator
+
+
+def is_main() -> bool:
+    """Return whether this process is the one that writes and prints, the only one or the first of several."""
+    return bool(Accelerator().is_main_process)
+
+
+@contextlib.contextmanager
+def main_first() -> Iterator[None]:
+    """Let the first process do something before all others do it; all begin together."""
+    accelerator = Accelerator()
+    accelerator.wait_for_everyone()
+    with accelerator.main_process_first():
+        yield
+
+
+def leave_processes() -> None:
+    """Leave the other processes, at the end of a program: who just exits may be caught in the middle of a message."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
