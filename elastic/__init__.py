@@ -10,7 +10,6 @@ from elastic.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from elastic.allocation import allocate as allocate
-    from elastic.checkpoint import load as load
     from elastic.checkpoint import load_state as load_state
     from elastic.checkpoint import save as save
     from elastic.comparing import compare as compare
@@ -27,13 +26,14 @@ if TYPE_CHECKING:
     from elastic.planned import load_plan as load_plan
     from elastic.pruning import Pruned as Pruned
     from elastic.pruning import prune as prune
+    from elastic.runtime import ElasticModel as ElasticModel
+    from elastic.runtime import load as load
     from elastic.sensitivity import measure_curves as measure_curves
     from elastic.sensitivity import read_curves as read_curves
     from elastic.tracing import trace as trace
 
 HOMES = {
     "allocate": "elastic.allocation",
-    "load": "elastic.checkpoint",
     "load_state": "elastic.checkpoint",
     "save": "elastic.checkpoint",
     "compare": "elastic.comparing",
@@ -51,6 +51,8 @@ HOMES = {
     "load_plan": "elastic.planned",
     "Pruned": "elastic.pruning",
     "prune": "elastic.pruning",
+    "ElasticModel": "elastic.runtime",
+    "load": "elastic.runtime",
     "measure_curves": "elastic.sensitivity",
     "read_curves": "elastic.sensitivity",
     "trace": "elastic.tracing",

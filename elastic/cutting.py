@@ -121,9 +121,9 @@ def _extend(core: Tensor, name: str, shell: Shell) -> Tensor:
                 "this is not the core that it was cut from"
             )
     grown = core.new_empty(shape)
-    _put(grown, core_target(axes, shell.level), core)
+    put(grown, core_target(axes, shell.level), core)
     for part in blocks(axes, shell.level):
-        _put(grown, part.target, found[part.number])
+        put(grown, part.target, found[part.number])
     return grown
 
 
@@ -135,7 +135,8 @@ def _take(tensor: Tensor, positions: Mapping[int, IntArray]) -> Tensor:
     return tensor
 
 
-def _put(out: Tensor, positions: Mapping[int, IntArray], block: Tensor) -> None:
+def put(out: Tensor, positions: Mapping[int, IntArray], block: Tensor) -> None:
+    """Change the elements of `out` at positions of some axes to those of a block."""
     index: list[Tensor | slice] = [slice(None)] * out.dim()
     for ordinal, axis in enumerate(positions):
         shape = [-1 if other == ordinal else 1 for other in range(len(positions))]  # an open mesh

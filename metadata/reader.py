@@ -6,7 +6,7 @@ that array is made, so that it is never larger than the file.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,8 +95,12 @@ def read_header(path: FilePath) -> Header:
     return _opened(path).header
 
 
-def read_level(path: FilePath, level: int | str | None = None) -> dict[str, Tensor]:
+def read_level(
+    path: FilePath, level: int | str | None = None, names: Collection[str] | None = None
+) -> dict[str, Tensor]:
     """Return the state dict of a level, in the order of the original; the level by number or name, None is the largest.
+
+    With `names` these tensors alone, and aliases of them.
 
     Aliases of a tied tensor are the same object. The arrays may be written to, the file stays as it is; they keep it
     open. Digests are not compared: `verify_level` does that.
@@ -106,9 +110,40 @@ def read_level(path: FilePath, level: int | str | None = None) -> dict[str, Tens
     """
     stored = _opened(path)
     number = find_level(stored.header, level)
-    parts = {name: _parts(stored, name, number) for name in stored.wholes}
+    parts = {name: _parts(stored, name, number) for name in stored.wholes if names is None or name in names}
     tensors = _assembled(stored.container, parts, number)
-    return {name: tensors[stored.header.aliases.get(name, name)] for name in stored.header.names}
+    first = {name: stored.header.aliases.get(name, name) for name in stored.header.names}
+    return {name: tensors[own] for name, own in first.items() if own in tensors}
+
+
+def read_starts(path: FilePath) -> dict[str, tuple[int, ...]]:
+    """Return for each tensor, aliases left out, the levels at which a whole value of it begins anew, ascending."""
+    return {name: tuple(sorted(levels)) for name, levels in _opened(path).wholes.items()}
+
+
+def read_shells(
+    path: FilePath, below: int, level: int, names: Collection[str]
+) -> dict[str, dict[int, dict[int, Tensor]]]:
+    """Return what the levels above `below` up to `level` add to these tensors, by name, level and number of the block.
+
+    Where a tensor begins anew above `below`, what comes before that.
+
+    Raises ShellMismatch if parts don't fit together.
+    """
+    stored = _opened(path)
+    found: dict[str, dict[int, dict[int, Tensor]]] = {}
+    for name in names:
+        parts = _parts(stored, name, max(each for each in range(level + 1) if not _begins(stored, name, below, each)))
+        new = {place: key for place, key in parts.blocks.items() if place[0] > below}
+        found[name] = {}
+        for (age, number), key in new.items():
+            found[name].setdefault(age, {})[number] = Tensor(parts.dtype, stored.container.bits(key))
+    return found
+
+
+def _begins(stored: Stored, name: str, below: int, level: int) -> bool:
+    """Return whether a tensor begins anew above `below` and up to `level`."""
+    return any(below < each <= level for each in stored.wholes[name])
 
 
 def read_axes(path: FilePath) -> dict[str, dict[int, Levels]]:

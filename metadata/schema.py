@@ -60,11 +60,15 @@ class Header:
 def find_level(header: Header, level: int | str | None) -> int:
     """Return the number of a level given by number, by name, as "smallest" or "largest"; None is the largest.
 
+    What a name says behind its `=` will do too, if only one does: "25%" for "macs=25%".
+
     Raises UnknownName if there is no such level.
     """
     names = [each.name for each in header.levels]
     known: dict[int | str | None, int] = {None: len(names) - 1, "smallest": 0, "largest": len(names) - 1}
     known |= {number: number for number in range(len(names))}
+    amounts = [name.partition("=")[2] for name in names]
+    known |= {amount: number for number, amount in enumerate(amounts) if amount and amounts.count(amount) == 1}
     known |= {name: number for number, name in enumerate(names)}
     if isinstance(level, bool) or level not in known:
         raise UnknownName(f"no level {level!r}; the file has {', '.join(names)} (or 0 to {len(names) - 1})")
