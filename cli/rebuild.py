@@ -9,6 +9,12 @@ from elastic.cli import options
 from elastic.cli.printing import say, show
 from elastic.sizes import size_text
 
+PROMISES = {
+    "exact": "the largest level is the original that was pruned, bit for bit",
+    "nested": "levels were trained one around the other; each is as it was when it was trained, none is the original",
+    "joint": "all levels were trained at once on shared weights; none is the original",
+}
+
 
 def rebuild(
     file: options.File,
@@ -48,10 +54,12 @@ def rebuild(
         "bytes": output.stat().st_size,
         "digest": header.levels[number].digest,
         "equal_to_original": same,
+        "contract": header.contract,
     }
 
     def render() -> None:
         say(f"{output}: level {result['level']}, {len(tensors)} tensors, {size_text(output.stat().st_size)}")
+        say(f"contract {header.contract}: {PROMISES[header.contract]}")
         if beside is not None:
             say(f"{beside}: what its input looks like; `elastic eval --weights` reads it")
         say(f"SHA-256 of the level: {header.levels[number].digest} (as when it was saved)")
