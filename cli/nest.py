@@ -1,6 +1,7 @@
 """`elastic nest`: train the levels of one file to be each other's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,7 +75,7 @@ def nest(
     opening = {"num_classes": num_classes, "mean": mean, "std": std, "size": input_size}
     bounds = {"keep_at_least": keep_at_least, "round_to": round_to, "freeze": freeze or []}
     images = partial(_images, data, calibration, recipe.seed, download)
-    start = _start(network, files.start, of_model, opening, bounds, images)
+    start = _Asked(network, of_model, opening, bounds, images).start(files.start)
     header, preprocessing = open_file(start)
     tested = open_data(data, preprocessing, download)
     learned, _ = open_training(data, preprocessing, 0.0, recipe.seed, download)
@@ -145,62 +146,61 @@ class _Files:
         return [path, *(each for each in path.parent.glob(pattern) if each.suffixes[-2][1:].isdecimal())]
 
 
-def _start(
-    network: str,
-    file: Path,
-    of_model: dict[str, Any],
-    opening: dict[str, Any],
-    bounds: dict[str, Any],
-    images: Callable[["Opened"], Any],
-) -> Path:
-    """Return the file of pruned levels: what the user gave, or `file`, which the first process makes."""
-    from elastic.cli.networks import is_file
-    from elastic.errors import UnknownName
-    from elastic.training import main_first
+@dataclass(frozen=True)
+class _Asked:
+    """A model that is to be pruned first, or a file that is not."""
 
-    if is_file(network):
-        if idle := [option for option, value in of_model.items() if value is not None]:
-            raise UnknownName(f"{network} is a file, which has its levels and weights; leave out --{idle[0]}")
-        return Path(network)
-    if of_model["levels"] is None or of_model["weights"] is None:
-        raise UnknownName(f"{network} is no file, so it is taken for a model's name: give --weights and --levels")
-    with main_first():  # all have looked before whether something is in the way
-        if not file.exists():
-            _prune(network, file, of_model, opening, bounds, images)
-    return file
+    network: str
+    of_model: Mapping[str, Any]  # levels, names, weights, criterion; None where not given
+    opening: Mapping[str, Any]  # how the model is opened
+    bounds: Mapping[str, Any]
+    images: Callable[["Opened"], Any]
 
+    def start(self, file: Path) -> Path:
+        """Return the file of pruned levels: what the user gave, or `file`, which the first process makes."""
+        from elastic.cli.networks import is_file
+        from elastic.errors import UnknownName
+        from elastic.training import main_first
 
-def _prune(
-    network: str,
-    file: Path,
-    of_model: dict[str, Any],
-    opening: dict[str, Any],
-    bounds: dict[str, Any],
-    images: Callable[["Opened"], Any],
-) -> None:
-    """Write the pruned and repaired levels of a model into a file."""
-    from elastic import pruning
-    from elastic.cli.networks import open_model
-    from elastic.errors import UnknownName
-    from elastic.targets import parse_targets
+        if is_file(self.network):
+            if idle := [option for option, value in self.of_model.items() if value is not None]:
+                raise UnknownName(f"{self.network} is a file, which has its levels and weights; leave out --{idle[0]}")
+            return Path(self.network)
+        if self.of_model["levels"] is None or self.of_model["weights"] is None:
+            raise UnknownName(
+                f"{self.network} is no file, so it is taken for a model's name: give --weights and --levels"
+            )
+        with main_first():  # all have looked before whether something is in the way
+            if not file.exists():
+                self.prune(file)
+        return file
 
-    targets = parse_targets(of_model["levels"])
-    names = [str(target) for target in targets] if of_model["names"] is None else of_model["names"].split(",")
-    if len(names) != len(targets):
-        raise UnknownName(f"--names {of_model['names']} has {len(names)} for {len(targets)} levels; give one each")
-    called = dict(zip(map(str, targets), names, strict=True))
-    opened = open_model(network, of_model["weights"], **opening)
-    note("pruning and repairing the levels")
-    pruned = pruning.prune(
-        opened.model, opened.example, target=targets, data=images(opened), criterion=of_model["criterion"], **bounds
-    )
-    pruned.save(
-        file,
-        names=[*(called[str(target)] for target in pruned.targets), WHOLE],
-        model_name=opened.name,
-        arguments=opened.arguments,
-        input=opened.preprocessing.to_dict(),
-    )
+    def prune(self, file: Path) -> None:
+        """Write the pruned and repaired levels of the model into a file."""
+        from elastic import pruning
+        from elastic.cli.networks import open_model
+        from elastic.errors import UnknownName
+        from elastic.targets import parse_targets
+
+        of = self.of_model
+        targets = parse_targets(of["levels"])
+        names = [str(target) for target in targets] if of["names"] is None else of["names"].split(",")
+        if len(names) != len(targets):
+            raise UnknownName(f"--names {of['names']} has {len(names)} for {len(targets)} levels; give one each")
+        called = dict(zip(map(str, targets), names, strict=True))
+        opened = open_model(self.network, of["weights"], **self.opening)
+        note("pruning and repairing the levels")
+        images, criterion = self.images(opened), of["criterion"]
+        pruned = pruning.prune(
+            opened.model, opened.example, target=targets, data=images, criterion=criterion, **self.bounds
+        )
+        pruned.save(
+            file,
+            names=[*(called[str(target)] for target in pruned.targets), WHOLE],
+            model_name=opened.name,
+            arguments=opened.arguments,
+            input=opened.preprocessing.to_dict(),
+        )
 
 
 def _images(data: str, calibration: int, seed: int, download: bool, opened: "Opened") -> Any:

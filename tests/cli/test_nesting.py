@@ -41,7 +41,7 @@ def test_a_file_of_pruned_levels_is_nested(net, elastic):
 def test_what_is_killed_goes_on_and_ends_with_the_same_file(net, elastic):
     assert elastic(f"{MODEL} --epochs 2".replace("n.safetensors", "whole.safetensors")).code == 0
     draws = random.Random(0)
-    for _ in range(3):
+    for _ in range(5):
         process = subprocess.Popen([PROGRAM, *f"{MODEL} --epochs 2 --resume".split()], stderr=subprocess.DEVNULL)
         until = time.monotonic() + 100
         while not Path("n.start.safetensors").exists() and time.monotonic() < until:
