@@ -17,7 +17,7 @@ from torch import nn
 from torchvision.models import list_models
 
 import elastic
-from elastic import models
+from elastic import checkpoint, models
 from elastic.checkpoint import level_names
 from elastic.costs import Cost, CostModel
 from elastic.cutting import cut
@@ -85,8 +85,9 @@ def test_a_level_s_state_is_what_was_cut_bit_for_bit(pruned, path, level):
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_a_loaded_level_is_the_network_that_was_fitted_to_the_cut(pruned, path, level):
-    loaded, made = elastic.load(path, level), pruned.level(level)
+    loaded, made = checkpoint.load(path, level), pruned.level(level)
     assert equal(loaded.state_dict(), made.state_dict())
+    assert equal(elastic.load(path, level).state_dict(), made.state_dict())
     assert not loaded.training
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(loaded(x), made(x))
