@@ -18,8 +18,6 @@ from elastic.sizes import size_text
 if TYPE_CHECKING:
     from elastic.cli.networks import Opened
 
-WHOLE = "full"  # the largest level
-
 
 @takes_recipe(epochs=15, learning_rate=0.05)
 def nest(
@@ -196,7 +194,7 @@ class _Asked:
         )
         pruned.save(
             file,
-            names=[*(called[str(target)] for target in pruned.targets), WHOLE],
+            names=[*(called[str(target)] for target in pruned.targets), pruned.names[-1]],
             model_name=opened.name,
             arguments=opened.arguments,
             input=opened.preprocessing.to_dict(),

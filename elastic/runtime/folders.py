@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.checkpoint import save
+from elastic.checkpoint import save_again
 from elastic.data.preprocessing import Preprocessing
 from elastic.errors import DataError, PathError
 from elastic.metadata import Header, level_digest, tensor_digest
@@ -21,7 +21,7 @@ FILE, CARD = "model.safetensors", "README.md"
 
 
 class _Weights:
-    """What `save` asks of a model."""
+    """What `save_again` asks of a model."""
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         self.state = state
@@ -42,20 +42,14 @@ def save_into(live: Live, kind: type[nn.Module], network: Any, folder: Path, *, 
             f"only {len(network.levels)} of {last + 1} levels of {path} are loaded; grow to "
             f"{header.levels[last].name!r} first, or copy the file"
         )
-    planned = load_plan(path)
     states = {level: live.state(level) for level in range(last + 1)}
     as_saved = [_digest(states[level]) == header.levels[level].digest for level in range(last + 1)]
     folder.mkdir(parents=True, exist_ok=True)
-    save(
-        folder / FILE, _Weights(states[last]), planned.plan, planned.levels,  # type: ignore[arg-type]
-        scores=planned.scores,
-        names=[level.name for level in header.levels],
-        model_name=str(header.model.get("name", "")),
-        arguments=header.model.get("arguments", {}),
-        input=header.input,
-        recipe=header.recipe,
+    save_again(
+        folder / FILE, header, load_plan(path), _Weights(states[last]),  # type: ignore[arg-type]
+        {level: states[level] for level in range(last)},
+        recipe={},
         metrics={level.name: level.metrics for level, same in zip(header.levels, as_saved, strict=True) if same},
-        tuned={level: states[level] for level in range(last)},
         contract=header.contract,
         overwrite=overwrite,
     )  # fmt: skip
