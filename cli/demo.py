@@ -29,7 +29,7 @@ def demo(
     import torch
 
     from elastic import checkpoint, exporting, models, proofs, pruning
-    from elastic.cli.networks import check_output, example_of, measure, open_calibration, open_data
+    from elastic.cli.networks import check_output, measure, open_calibration, open_data
     from elastic.data import Preprocessing, load
     from elastic.measuring import measure_latency
     from elastic.picturing import Point, draw_levels
@@ -44,7 +44,7 @@ def demo(
     torch.set_num_threads(1)  # so small a network gains nothing from more, and loses much on a busy machine
     torch.manual_seed(seed)
     model, preprocessing = models.build(NETWORK), Preprocessing.default(NETWORK)
-    digits, example = load(DATA, train=True, preprocessing=preprocessing), example_of(preprocessing)
+    digits, example = load(DATA, train=True, preprocessing=preprocessing), preprocessing.example()
     with Bar("training") as bar:
         train(model, digits, Recipe(epochs=epochs, shift=1, mirror=False, seed=seed), progress=bar.show)
     calibration = open_calibration(DATA, preprocessing, CALIBRATION, CALIBRATION, seed)

@@ -23,14 +23,14 @@ def export(
     Example: elastic export net.safetensors --level macs=50% --to onnx -o half.onnx
     """
     from elastic import exporting
-    from elastic.cli.networks import check_output, example_of, level_number, load_level, open_file
+    from elastic.cli.networks import check_output, level_number, load_level, open_file
 
     exporting.check_format(to)
     check_output(output, overwrite, exporting.SUFFIXES[to])
     header, preprocessing = open_file(file)
     number = level_number(header, level)
     network = load_level(file, header, number, model)
-    done = exporting.export(network, example_of(preprocessing), output, to, overwrite=overwrite)  # type: ignore[arg-type]
+    done = exporting.export(network, preprocessing.example(), output, to, overwrite=overwrite)  # type: ignore[arg-type]
     name = header.levels[number].name
     result = {"output": str(output), "level": name, "format": done.format, "bytes": done.bytes, "error": done.error}
     show(

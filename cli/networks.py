@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -35,13 +34,7 @@ class Opened:
     @property
     def example(self) -> Tensor:
         """One image of noise of the right shape, [1, channels, size, size]."""
-        return example_of(self.preprocessing)
-
-
-def example_of(preprocessing: Preprocessing) -> Tensor:
-    """Return one image of noise of the right shape, [1, channels, size, size]."""
-    shape = (1, preprocessing.channels, preprocessing.size, preprocessing.size)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        return self.preprocessing.example()
 
 
 def open_model(

@@ -22,7 +22,7 @@ def verify(
     Example: elastic verify net.safetensors --against resnet56.safetensors
     """
     from elastic import checkpoint, exporting, proofs
-    from elastic.cli.networks import example_of, load_level, open_file
+    from elastic.cli.networks import load_level, open_file
     from elastic.metadata import verify_level
     from elastic.planned import load_plan
     from elastic.weights import read_weights
@@ -31,7 +31,7 @@ def verify(
     header, preprocessing = open_file(file)
     same = None if against is None else proofs.prove_equal(checkpoint.load_state(file), read_weights(against))
     planned = load_plan(file)
-    example, whole = example_of(preprocessing), load_level(file, header, None, model)
+    example, whole = preprocessing.example(), load_level(file, header, None, model)
     rows: list[dict[str, Any]] = []
     for number, level in enumerate(header.levels):
         note(f"verifying {level.name}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
@@ -123,6 +124,10 @@ class Preprocessing(BaseModel):
             raise FileFormatError(f"{where}: {field + ': ' if field else ''}{first['msg']}") from error
         except (TypeError, ValueError) as error:
             raise FileFormatError(f"{where}: not JSON values: {error}") from error
+
+    def example(self) -> Tensor:
+        """Return one image of noise of the right shape, [1, channels, size, size], always the same."""
+        return torch.randn(1, self.channels, self.size, self.size, generator=torch.Generator().manual_seed(0))
 
     def transform(self) -> Callable[[Any], Tensor]:
         """Return a torchvision pipeline that takes a PIL image, an array or a tensor, or a batch of tensors."""

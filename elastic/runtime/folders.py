@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from elastic.checkpoint import save_again
@@ -100,9 +99,7 @@ def example_of(header: Header, like: Tensor) -> Tensor:
     """Return one image of noise of the size that a header gives. Raises DataError if it gives none."""
     if not header.input:
         raise DataError("the file doesn't say what its input looks like; give an example")
-    of = Preprocessing.from_dict(header.input, where="the file")
-    shape = (1, of.channels, of.size, of.size)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like.device, like.dtype)
+    return Preprocessing.from_dict(header.input, where="the file").example().to(like.device, like.dtype)
 
 
 def _digest(state: dict[str, Tensor]) -> str:

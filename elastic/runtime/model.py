@@ -183,7 +183,7 @@ def load(
     network = fit(network, state, attributes.get(number)).eval()
     held = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
     stores = Stores(layout, number)
-    stores.read(number, held)
+    stores.read(number, held, at=number)
     live = Live(stores, widths, number)
     live.settle(network)
     return _made_elastic(network, live)

@@ -110,10 +110,10 @@ class Stores:
         """Return a level's tensor, given in the order of the file, in that of the storage."""
         return _reordered(value, self.layout.ranks(name, level))
 
-    def read(self, top: int, like: Mapping[str, Tensor]) -> None:
+    def read(self, top: int, like: Mapping[str, Tensor], *, at: int | None = None) -> None:
         """Change what is stored to hold all levels up to `top`; of what is there only what is new is read.
 
-        Devices and dtypes are those of `like`.
+        Devices and dtypes are those of `like`. If that is level `at` in the order of the file, it is not read again.
         """
         before, self.top, path = self.top, top, self.layout.path
         names = list(self.layout.starts[0])
@@ -121,7 +121,9 @@ class Stores:
         ends = {key: self.layout.end(key, top) for key in keys}
         for end in sorted(set(ends.values())):
             fresh = [name for name, start in keys if ends[name, start] == end and (name, start) not in self.tensors]
-            for name, value in read_level(path, end, fresh).items():
+            for name in fresh if end == at else ():
+                self.tensors[self.key(name, end)] = self.in_storage(name, end, like[name].detach()).contiguous()
+            for name, value in read_level(path, end, fresh).items() if end != at else ():
                 if name in fresh:
                     ordered = self.in_storage(name, end, restored(value).to(like[name].device, like[name].dtype))
                     self.tensors[self.key(name, end)] = ordered.contiguous()
