@@ -63,6 +63,10 @@ class ProofFailed(ElasticError, RuntimeError):
     """Two networks or tensors that must be equal and are not."""
 
 
+class LiveNetwork(ElasticError, TypeError):
+    """A network that changes its size, where one of a fixed size is needed."""
+
+
 class DataError(ElasticError, ValueError):
     """Data that are missing, damaged or not what the model takes."""
 

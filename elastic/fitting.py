@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from elastic.attention import can_be_free, set_free
 from elastic.errors import FitError
+from elastic.plain import check_plain
 
 Conv = nn.modules.conv._ConvNd
 TransposedConv = nn.modules.conv._ConvTransposeNd
@@ -30,8 +31,9 @@ def fit(
     Tensors of `state` are copied into the model's own device and dtype; parameters keep requires_grad, tied ones stay
     tied, and those that keep their shape keep their identity. Gradients of what changes shape are dropped.
 
-    Raises FitError if names differ, or if a module can't take a shape.
+    Raises LiveNetwork for one of `elastic.load`, FitError if names differ, or if a module can't take a shape.
     """
+    check_plain(model)
     own = {**dict(model.named_parameters(remove_duplicate=False)), **_saved_buffers(model)}
     _check_names(own, state)
     reshaped: dict[int, Tensor] = {}

@@ -25,6 +25,7 @@ from elastic.importance.random import Random
 from elastic.importance.reduction import Reduction
 from elastic.importance.seam import Criterion, Scores
 from elastic.importance.taylor import Taylor, TaylorSigned
+from elastic.plain import check_plain
 from elastic.plan import Plan
 from elastic.precision import computable
 
@@ -84,9 +85,10 @@ def score(
     `reduction` makes one number of a unit's elements: sum, mean, max. The model stays as it is.
 
     Warns with NoInformation if all units score the same, or if the labels have nothing to do with the predictions.
-    Raises UnknownName for a name that nothing goes by, DataError for data or gates that are missing, InvalidWeights if
+    Raises LiveNetwork for one of `elastic.load`, UnknownName for a name that nothing goes by, DataError for data or gates that are missing, InvalidWeights if
     a weight is not finite, PlanMismatch if the criterion doesn't return one finite score for each unit.
     """
+    check_plain(model)
     _check_weights(model)
     name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", type(criterion).__name__)
     if isinstance(criterion, str):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from elastic.attention import set_all_free
 from elastic.errors import DataError
 from elastic.modes import eval_mode
+from elastic.plain import check_plain
 from elastic.plan import LevelArray, Plan
 from elastic.recovery.companion import Companion
 from elastic.recovery.fitting import Fit, Fitter
@@ -68,8 +69,11 @@ def repair(
     that would be more than `memory` bytes (by default half of what is free) the images are taken in parts, one after
     the other; products of all layers are kept from part to part.
 
-    Raises DataError if the network doesn't run on the inputs, or one of them needs more than `memory`.
+    Raises LiveNetwork for one of `elastic.load`, DataError if the network doesn't run on the inputs, or one of them
+    needs more than `memory`.
     """
+    for network in (model, whole):
+        check_plain(network)
     whole = copy.deepcopy(whole).requires_grad_(False)
     set_all_free(whole)  # so that both networks make the same calls
     kept = {

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from elastic import checkpoint
@@ -30,7 +31,7 @@ class ElasticModel(nn.Module):
     alone are swapped.
     """
 
-    _elastic_class = True
+    _elastic_class = True  # elastic.plain.LIVE
     _elastic: Live
     _timings: Mapping[str, Timing]
 
@@ -65,6 +66,16 @@ class ElasticModel(nn.Module):
             self._elastic.grow(self, number)
         self._elastic.switch(number)
         return self
+
+    def plain(self) -> nn.Module:
+        """Return an ordinary network of the current level, of its own class; it shares no weights with this one."""
+        state = self.state_dict()
+        new = copy.deepcopy(self)
+        _make_plain(new)
+        with torch.no_grad():
+            for name, tensor in new.state_dict(keep_vars=True).items():
+                tensor.data = state[name].clone()
+        return new
 
     def level_state(self, level: int | str) -> dict[str, Tensor]:
         """Return the state dict of a loaded level, as the file orders it; the network stays at its own."""

@@ -16,6 +16,7 @@ import numpy as np
 from torch import nn
 
 from elastic.errors import NothingToPrune, UnknownName
+from elastic.plain import check_plain
 from elastic.plan import NEVER, IntArray, Plan
 from elastic.tracing.following.labelling import labels_by_following
 from elastic.tracing.labels import Labels
@@ -55,9 +56,10 @@ def trace(
     weights, and freezes what does not give what zeroing gives: by default for the library's labels only, since it
     costs arithmetic.
 
-    Raises UnknownName for an engine or a pattern that nothing goes by, TraceError if the model can't be followed at
-    all, NothingToPrune, with the reasons, if not one unit is left.
+    Raises LiveNetwork for one of `elastic.load`, UnknownName for an engine or a pattern that nothing goes by,
+    TraceError if the model can't be followed at all, NothingToPrune, with the reasons, if not one unit is left.
     """
+    check_plain(model)
     if engine not in ENGINES:
         raise UnknownName(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     with _quietly():

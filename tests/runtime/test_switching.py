@@ -8,11 +8,14 @@ import torch
 
 import elastic
 from elastic import checkpoint, models
-from elastic.errors import PathError, TargetError, UnknownName
+from elastic.errors import LiveNetwork, PathError, TargetError, UnknownName
 from elastic.metadata import read_header, verify_level
 from elastic.proofs import relative_error, same_bits
+from elastic.recovery import repair
 from elastic.tracing.twin import outputs, run
 from tests.wirings import WIRINGS
+
+EXAMPLE = torch.zeros(1, 1, 8, 8)
 
 NETWORK = "elastic/digits_resnet"
 TARGETS = ["macs=25%", "macs=50%"]
@@ -234,3 +237,41 @@ def test_what_was_never_loaded_is_not_saved(path, tmp_path):
         elastic.load(path, 0).save_pretrained(tmp_path / "hub")
     with pytest.raises(PathError, match=r"has no model\.safetensors"):
         elastic.ElasticModel.from_pretrained(tmp_path)
+
+
+def test_a_plain_copy_is_an_ordinary_network_that_can_be_pruned_again(tmp_path):
+    torch.manual_seed(0)
+    model = models.build("elastic/digits_resnet")
+    elastic.prune(model, EXAMPLE, target=["macs=25%", "macs=50%"]).save(
+        tmp_path / "net.safetensors", model_name="elastic/digits_resnet"
+    )
+    net = elastic.load(tmp_path / "net.safetensors").switch("50%")
+    plain = net.plain()
+    assert type(plain) is type(model)
+    assert all(same_bits(tensor, net.state_dict()[name]) for name, tensor in plain.state_dict().items())
+    plain.eval()
+    x = torch.randn(4, 1, 8, 8)
+    assert torch.allclose(plain(x), net(x), atol=1e-5)
+    with torch.no_grad():
+        plain.fc.bias += 1
+    assert not plain.fc.bias.equal(net.fc.bias)
+    assert elastic.prune(plain, EXAMPLE, target="macs=50%").cost().macs > 0
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda net, plan: elastic.trace(net, EXAMPLE),
+        lambda net, plan: elastic.prune(net, EXAMPLE, target="macs=50%"),
+        lambda net, plan: elastic.score(net, plan),
+        lambda net, plan: elastic.fit(net, net.state_dict()),
+        lambda net, plan: repair(net, net, plan, np.zeros(plan.units, np.uint8), EXAMPLE),
+    ],
+    ids=["trace", "prune", "score", "fit", "repair"],
+)
+def test_what_goes_by_places_refuses_a_live_network(tmp_path, use):
+    model = models.build("elastic/digits_resnet")
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%")
+    pruned.save(tmp_path / "net.safetensors", model_name="elastic/digits_resnet")
+    with pytest.raises(LiveNetwork, match=r"give `net\.plain\(\)`"):
+        use(elastic.load(tmp_path / "net.safetensors"), pruned.plan)
