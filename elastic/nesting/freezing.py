@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from elastic.cutting import State
 from elastic.metadata import core_target
 from elastic.plan import LevelArray
+from elastic.training import Hook
 
 
 @dataclass(eq=False)
@@ -29,6 +30,18 @@ class Frozen:
         if self.stays.device != self.parameter.device:
             self.stays, self.value = self.stays.to(self.parameter.device), self.value.to(self.parameter.device)
         self.parameter.copy_(torch.where(self.stays, self.value, self.parameter))
+
+
+@dataclass(eq=False)
+class StayingPut(Hook):
+    """Puts back what is frozen after every step."""
+
+    frozen: Sequence[Frozen]
+
+    def after_step(self) -> None:
+        """Put it back."""
+        for each in self.frozen:
+            each.put_back()
 
 
 def frozen_core(

@@ -6,7 +6,6 @@ back that are known as prune-and-grow, with all blocks of a shell (new rows by o
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from elastic.cutting import cut, regrow, shells
 from elastic.errors import ProofFailed
 from elastic.nesting.family import Family, shared_names
-from elastic.nesting.freezing import Frozen, differing, frozen_core
+from elastic.nesting.freezing import Frozen, StayingPut, differing, frozen_core
 from elastic.training import Epoch, Recipe, train
 
 States = dict[int, dict[str, Tensor]]
@@ -41,7 +40,7 @@ def grow(family: Family, dataset: Any, recipe: Recipe, options: Options) -> tupl
         how = options(level)
         told[level] = train(
             network, dataset, replace_seed(recipe, level), teacher=teacher,
-            parameters=_moving(network, frozen), after_step=partial(_put_back, frozen), **how,
+            parameters=_moving(network, frozen), hook=StayingPut(frozen), **how,
         )  # fmt: skip
         states[level] = family.as_stored(network, level)
     for level in range(family.last):
@@ -59,8 +58,3 @@ def replace_seed(recipe: Recipe, level: int) -> Recipe:
 def _moving(network: nn.Module, frozen: list[Frozen]) -> list[nn.Parameter]:
     still = {id(each.parameter) for each in frozen if bool(each.stays.all())}
     return [parameter for parameter in network.parameters() if id(parameter) not in still]
-
-
-def _put_back(frozen: list[Frozen]) -> None:
-    for each in frozen:
-        each.put_back()

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from elastic.errors import DataError, InvalidRecipe
 from elastic.fingerprints import of_weights
 from elastic.recipes import Recipe
+from elastic.training.hooks import Hook
 from elastic.training.judging import Judge
 from elastic.training.keeping import Begun, Standing, read_standing, write_standing
 from elastic.training.norms import synced
@@ -44,7 +45,7 @@ def train(
     validation: Images | None = None,
     teacher: nn.Module | None = None,
     parameters: Sequence[nn.Parameter] | None = None,
-    after_step: Callable[[], object] | None = None,
+    hook: Hook | None = None,
     keep: str | Path | None = None,
     log: str | Path | None = None,
     progress: Callable[[Moment], None] | None = None,
@@ -59,7 +60,7 @@ def train(
 
     Only `parameters` are trained, all of them if None; norms estimate their statistics anew in any case. With a
     `teacher` the loss is partly the distance to its logits. With `validation` images, none of them to be trained on,
-    the weights of the epoch that was best on them are taken. `after_step` is called when weights have changed.
+    the weights of the epoch that was best on them are taken. `hook` changes weights beside the optimiser.
 
     With `keep` it is written to that file where the training stands, after each epoch and each minute; the same call
     goes on from there, and ends with the same weights, bit for bit on a CPU with as many threads. `log` is a file of
@@ -73,7 +74,7 @@ def train(
     recipe = recipe or Recipe()
     chosen = list(model.parameters()) if parameters is None else list(parameters)
     teller = Teller(None if log is None else Path(log), report, trackers)
-    run = _Run(model, dataset, recipe, chosen, validation, teacher, after_step, progress, teller, leaves_out)
+    run = _Run(model, dataset, recipe, chosen, validation, teacher, hook or Hook(), progress, teller, leaves_out)
     return run.through(None if keep is None else Path(keep))
 
 
@@ -85,7 +86,7 @@ class _Run:
     chosen: Sequence[nn.Parameter]
     validation: Images | None
     teacher: nn.Module | None
-    after_step: Callable[[], object] | None
+    hook: Hook
     progress: Callable[[Moment], None] | None
     teller: Teller
     leaves_out: bool
@@ -157,6 +158,7 @@ class _Run:
             self.model.load_state_dict(_under(tensors, "model"))
             load_optimiser(optimiser, _under(tensors, "optimiser"))
             self.judge.best = _under(tensors, "best")
+            self.hook.load_state(_under(tensors, "hook"))
             if self.average is not None:
                 self.average.load_state_dict(_under(tensors, "average"))
         self.wrapped, self.optimiser = self.accelerator.prepare(self.model, optimiser)
@@ -191,8 +193,7 @@ class _Run:
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.schedule.step()
-        if self.after_step is not None:
-            self.after_step()
+        self.hook.after_step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         hits = (made[0].argmax(1) == batch.labels).sum()
@@ -220,13 +221,16 @@ class _Run:
 
     def _end_epoch(self, moment: Moment) -> None:
         standing = self.standing
+        number = standing.step // self.order.steps
+        told = self.hook.after_epoch(number, self.recipe.epochs)
         epoch = Epoch(
-            epoch=standing.step // self.order.steps,
+            epoch=number,
             loss=moment.loss,
             top1=moment.top1,
             learning_rate=self.schedule.get_last_lr()[0],
             seconds=standing.seconds,
             images_per_second=moment.images_per_second,
+            told=dict(told),
             **self.judge.measure(self._result(), self.accelerator.device),
         )
         standing.epochs.append(epoch)
@@ -248,6 +252,7 @@ class _Run:
             "optimiser": optimiser_tensors(self.optimiser),
             "average": {} if self.average is None else self.average.state_dict(),
             "best": self.judge.best,
+            "hook": self.hook.state(),
         }
         tensors = {f"{part}/{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
         write_standing(path, self.standing, tensors)

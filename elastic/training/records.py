@@ -21,6 +21,7 @@ class Epoch(BaseModel):
     images_per_second: Finite
     validation_loss: Finite | None = None
     validation_top1: Finite | None = None
+    told: dict[str, Finite] = {}  # by what changes weights beside the optimiser
 
 
 @dataclass(frozen=True)

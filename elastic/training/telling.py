@@ -52,7 +52,8 @@ class Teller:
                 file.writelines(each.model_dump_json().encode() + b"\n" for each in epochs)
         last = epochs[-1]
         for tracker in self.started:
-            tracker.log(last.model_dump(exclude={"epoch"}, exclude_none=True), step=last.epoch)
+            told = last.model_dump(exclude={"epoch", "told"}, exclude_none=True) | last.told
+            tracker.log(told, step=last.epoch)
         if self.report is not None:
             self.report(last)
 

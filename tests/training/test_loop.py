@@ -10,7 +10,7 @@ from elastic import models
 from elastic.data import Preprocessing, evaluate, images_loader, load
 from elastic.errors import DataError, FileFormatError, InvalidRecipe, TrainingMismatch
 from elastic.proofs import same_bits
-from elastic.training import Recipe, loop, norm_parameters, train
+from elastic.training import Hook, Recipe, loop, norm_parameters, train
 
 NETWORK = "elastic/digits_resnet"
 
@@ -186,11 +186,12 @@ def test_it_ends_early_where_nothing_gets_better(few, held_out):
 def test_steps_can_be_followed_by_what_the_caller_does(few):
     model = small()
 
-    def after_step():
-        with torch.no_grad():
-            model[0].weight[0] = 0
+    class Zero(Hook):
+        def after_step(self):
+            with torch.no_grad():
+                model[0].weight[0] = 0
 
-    train(model, few, recipe(), after_step=after_step)
+    train(model, few, recipe(), hook=Zero())
     assert not model[0].weight[0].any()
     assert model[0].weight[1].any()
 
