@@ -15,10 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from elastic import models
 from elastic.costs import CostModel
-from elastic.cutting import State, cut
+from elastic.cutting import State, cut, put
 from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
 from elastic.fitting import fit
-from elastic.metadata import Contract, Header, Level, find_level, read_header, read_level, write
+from elastic.metadata import Contract, Header, Level, core_target, find_level, read_header, read_level, write
 from elastic.metadata import Tensor as Stored
 from elastic.plan import LevelArray, Plan
 from elastic.planned import Planned, load_plan, plan_to_json
@@ -131,8 +131,8 @@ def load(
     Raises UnknownName for a level or model that isn't there, FileFormatError for a file that is damaged, FitError if
     the given model is another network.
     """
-    state = load_state(path, level)
     header = header or read_header(path)
+    state = load_state(path, level)
     if model is None:
         model = take_dtypes(build(header, path), state)
     return fit(model, state, _attributes(path, header, level)).eval()
@@ -141,6 +141,29 @@ def load(
 def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
     """Return the state dict of a level; reads that level's bytes only. None is the largest."""
     return {name: restored(tensor) for name, tensor in read_level(path, level).items()}
+
+
+def load_around(path: str | Path, core: int | str, level: int | str | None = None) -> dict[str, Tensor]:
+    """Return the state dict of a level, None is the largest, with what a smaller one is inside of it.
+
+    Of a core that was trained since the cut this is a start for training the larger level, not what was there before;
+    of one that was not, it is the level itself.
+
+    Raises UnknownName for a level that isn't there, PlanMismatch if the core is no smaller one, and what `load_plan`
+    raises.
+    """
+    header, planned = read_header(path), load_plan(path)
+    small, large = find_level(header, core), find_level(header, level)
+    if small >= large:
+        names = [header.levels[number].name for number in (small, large)]
+        raise PlanMismatch(f"{names[0]!r} is no smaller level than {names[1]!r}; name one that is, or a larger level")
+    steps = np.searchsorted([small, large], planned.levels).astype(np.uint8)  # 0 is in both, 1 in the larger one
+    positions, aliases = planned.plan.position_levels(steps), planned.plan.aliases
+    state, inside = load_state(path, large), load_state(path, small)
+    for name, tensor in state.items():
+        if name not in aliases:
+            put(tensor, core_target(positions.get(name, {}), 1), inside[name])
+    return {name: state[aliases.get(name, name)] for name in state}
 
 
 def build(header: Header, path: str | Path = "") -> nn.Module:

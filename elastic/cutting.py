@@ -47,6 +47,26 @@ def cut(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict[st
     return each(state, plan, keep)
 
 
+def inner(state: State, plan: Plan, levels: LevelArray, level: int) -> dict[str, Tensor]:
+    """Return the part of a level's state dict that is of the level below it; what `regrow` puts a shell around.
+
+    Tensors that lose nothing are shared with `state`. Raises ShellMismatch if a tensor is not of that level's shape.
+    """
+    positions = plan.position_levels(levels)
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        first = plan.aliases.get(name, name)
+        axes = positions.get(first, {})
+        for axis, of_axis in axes.items():
+            if tensor.shape[axis] != int((of_axis <= level).sum()):
+                raise ShellMismatch(
+                    f"{name} has {tensor.shape[axis]} positions along axis {axis}, level {level} has "
+                    f"{int((of_axis <= level).sum())}: this is not a state dict of that level"
+                )
+        found[name] = found[first] if first in found and first != name else _take(tensor, core_target(axes, level))
+    return found
+
+
 def shells(state: State, plan: Plan, levels: LevelArray) -> tuple[Shell, ...]:
     """Return what each level above 0 adds, smallest first; `state` is the largest level.
 

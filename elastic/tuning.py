@@ -60,6 +60,7 @@ def fine_tune(
         output, header, load_plan(path), whole, tuned,
         recipe={WAY: {**header.recipe.get(WAY, {}), name: recipe.model_dump(mode="json")}},
         metrics={each.name: each.metrics for each in header.levels if each.name != name},
+        contract=header.contract,
         overwrite=overwrite,
     )  # fmt: skip
     return epochs

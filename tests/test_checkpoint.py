@@ -18,9 +18,9 @@ from torchvision.models import list_models
 
 import elastic
 from elastic import checkpoint, models
-from elastic.checkpoint import level_names
+from elastic.checkpoint import level_names, load_around
 from elastic.costs import Cost, CostModel
-from elastic.cutting import cut
+from elastic.cutting import cut, inner
 from elastic.errors import (
     FileFormatError,
     FitError,
@@ -30,10 +30,11 @@ from elastic.errors import (
     PlanMismatch,
     UnknownName,
 )
-from elastic.metadata import read_header
+from elastic.metadata import find_level, read_header
 from elastic.planned import load_plan
 from elastic.proofs import same_bits
 from elastic.targets import parse_target
+from tests.networks import WIRINGS, tied_weights
 from tests.strategies import networks_with_levels
 
 EXAMPLE = torch.zeros(1, 1, 8, 8)
@@ -338,3 +339,36 @@ def test_torchvision_s_networks_are_regrown_where_there_is_neither_torch_nor_the
     assert equal(elastic.load(tmp_path / "n.safetensors", 0).state_dict(), pruned.model.state_dict())
     assert pruned.cost(0).macs <= 0.5 * pruned.cost(1).macs
     (tmp_path / "n.safetensors").unlink()  # a gigabyte, for some
+
+
+@pytest.mark.parametrize("level", ["macs=50%", None])
+def test_around_a_core_is_everything_else_that_is_stored(tmp_path, level):
+    torch.manual_seed(0)
+    model, example = models.build("elastic/digits_resnet"), torch.zeros(1, 1, 8, 8)
+    pruned = elastic.prune(model, example, target=["macs=25%", "macs=50%"])
+    core = {n: t + 1 if t.is_floating_point() else t for n, t in pruned.level(0).state_dict().items()}
+    path = tmp_path / "net.safetensors"
+    pruned.save(path, tuned={0: core})
+    grown, stored = load_around(path, 0, level), elastic.load_state(path, level)
+    steps = np.where(pruned.levels == 0, 0, np.where(pruned.levels <= find_level(read_header(path), level), 1, 2))
+    inside = inner(grown, pruned.plan, steps.astype(np.uint8), 1)
+    assert all(torch.equal(tensor, core[name]) for name, tensor in inside.items())
+    for name, tensor in grown.items():
+        fresh = stored[name].numel() - core[name].numel()
+        assert int((tensor == stored[name]).sum()) == (fresh if tensor.is_floating_point() else tensor.numel())
+
+
+def test_around_a_core_that_was_not_tuned_is_the_level_itself(tmp_path):
+    torch.manual_seed(0)
+    model = tied_weights()
+    pruned = elastic.prune(model, WIRINGS["tied_weights"].example(), target="params=70%")
+    pruned.save(tmp_path / "net.safetensors")
+    found = load_around(tmp_path / "net.safetensors", 0)
+    assert all(same_bits(tensor, model.state_dict()[name]) for name, tensor in found.items())
+
+
+def test_around_a_core_a_larger_level_is_needed(tmp_path):
+    model, example = models.build("elastic/digits_resnet"), torch.zeros(1, 1, 8, 8)
+    elastic.prune(model, example, target="macs=50%").save(tmp_path / "net.safetensors")
+    with pytest.raises(PlanMismatch, match="'full' is no smaller level than 'macs=50%'"):
+        load_around(tmp_path / "net.safetensors", "full", 0)

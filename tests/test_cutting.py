@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from elastic.costs import CostModel
-from elastic.cutting import cut, regrow, shells
+from elastic.cutting import cut, inner, regrow, shells
 from elastic.errors import NothingToPrune, PlanMismatch, ShellMismatch
 from elastic.fitting import fitted
 from elastic.masking import NormsOverWhatStays, masked
@@ -33,6 +33,23 @@ def test_regrow_gives_back_what_cut_took(case):
         is_same(regrow(core, grown[:level]), cut(state, plan, levels, level)) for level in range(1, len(grown) + 1)
     )
     assert is_same(regrow(core, grown), state)
+
+
+@given(networks_with_levels())
+def test_inner_is_the_level_below(case):
+    model, _, plan, levels = case
+    state = model.state_dict()
+    for level in range(1, int(levels.max()) + 1):
+        found = inner(cut(state, plan, levels, level), plan, levels, level)
+        assert is_same(found, cut(state, plan, levels, level - 1))
+
+
+def test_inner_refuses_another_level():
+    model = chain()
+    plan = trace(model, torch.zeros(1, 3, 6, 6))
+    levels = np.arange(plan.units).astype(np.uint8) % 3
+    with pytest.raises(ShellMismatch, match="this is not a state dict of that level"):
+        inner(model.state_dict(), plan, levels, 1)
 
 
 @given(networks_with_levels(), st.data())

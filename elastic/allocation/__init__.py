@@ -8,6 +8,7 @@ from elastic.allocation.choosing import smallest_first as smallest_first
 from elastic.allocation.curves import Curve as Curve
 from elastic.allocation.curves import allocate_by_curves as allocate_by_curves
 from elastic.allocation.curves import smallest_first_by_curves as smallest_first_by_curves
+from elastic.allocation.inserting import insert_level as insert_level
 from elastic.allocation.ordering import Normalisation as Normalisation
 from elastic.allocation.ordering import Scores as Scores
 from elastic.allocation.scopes import Scope as Scope

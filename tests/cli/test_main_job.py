@@ -119,6 +119,27 @@ def test_rebuild_of_a_smaller_level_is_what_load_gives(elastic, net):
     assert all(torch.equal(loaded[name], rebuilt[name]) for name in loaded)
 
 
+def test_rebuild_around_a_core_says_that_it_is_a_start(elastic, net):
+    tune = f"fine-tune {net} --level macs=50% --data digits --epochs 1 --no-mirror -o tuned.safetensors"
+    assert elastic(tune).code == 0
+    done = elastic("rebuild tuned.safetensors --core macs=50% -o start.safetensors")
+    assert "a start for training, not an undo: macs=50% is inside as it is, so " in done.out
+    assert "SHA-256" not in done.out
+    start = load_file("start.safetensors")
+    whole, core = (toolkit.load_state("tuned.safetensors", level) for level in ("full", "macs=50%"))
+    assert start["fc.bias"].equal(core["fc.bias"])
+    assert not start["fc.weight"].equal(whole["fc.weight"])
+    assert start["fc.weight"].shape == whole["fc.weight"].shape
+    assert elastic("eval elastic/digits_resnet --weights start.safetensors --data digits").code == 0
+
+
+def test_rebuild_around_a_core_that_is_as_it_was_is_an_undo(elastic, net):
+    done = elastic(f"rebuild {net} --core 0 -o whole.safetensors")
+    assert "SHA-256 of the level" in done.out
+    original, rebuilt = load_file("weights.safetensors"), load_file("whole.safetensors")
+    assert all(torch.equal(original[name], rebuilt[name]) for name in original)
+
+
 @pytest.mark.parametrize("to", SUFFIX)
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_exports_to_every_format(elastic, net, to, level):
@@ -183,3 +204,12 @@ def test_overwrite_replaces_what_was_there(elastic, net):
 
 def test_version_is_printed(elastic):
     assert elastic("--version").out == f"elastic {toolkit.__version__}\n"
+
+
+@pytest.mark.parametrize("how", ["", "--no-recover"])
+def test_a_width_between_two_levels_exports(elastic, net, how):
+    done = elastic(f"export {net} --target macs=40% --data digits {how} --to state-dict -o out.safetensors --json").json
+    assert (done["target"], done["error"] < 1e-4) == ("macs=40%", True)
+    count = sum(tensor.numel() for tensor in load_file("out.safetensors").values())
+    smaller, larger = (sum(t.numel() for t in toolkit.load_state(net, level).values()) for level in LEVELS[:2])
+    assert smaller < count < larger
