@@ -20,6 +20,7 @@ from elastic.cli import (
     prune,
     rebuild,
     sensitivity,
+    soft_prune,
     train,
     verify,
 )
@@ -41,6 +42,7 @@ app.command("prune")(prune.prune)
 app.command("train")(train.train)
 app.command("fine-tune")(fine_tune.fine_tune)
 app.command("nest")(nest.nest)
+app.command("soft-prune")(soft_prune.soft_prune)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import count, note, say, show, table
+from elastic.cli.printing import note, say, show
 from elastic.cli.recipes import takes_recipe
-from elastic.cli.training import Bar, Resume, Trackers, refuse_unasked, tell
+from elastic.cli.training import Bar, Resume, Trackers, refuse_unasked, rows_of, show_levels, tell
 from elastic.recipes import Recipe
 from elastic.sizes import size_text
 
@@ -102,16 +102,13 @@ def nest(
         return
     files.delete_what_is_over()
     made, _ = open_file(output)
-    rows = [
-        {"level": level.name, "params": level.params, "macs": level.macs, "bytes": level.bytes, **level.metrics}
-        for level in made.levels
-    ]
+    rows = rows_of(made)
     epochs = {name: [epoch.model_dump() for epoch in each] for name, each in told.items()}
     written = output.stat().st_size
     result = {"output": str(output), "contract": made.contract, "bytes": written, "levels": rows, "epochs": epochs}
 
     def render() -> None:
-        table(["level", "params", "MACs", "size", "top-1"], [_row(row) for row in rows])
+        show_levels(rows)
         say(f"{output}: contract {made.contract}, {len(rows)} levels in {size_text(written)}")
 
     show(result, json, render)
@@ -205,7 +202,3 @@ def _images(data: str, calibration: int, seed: int, download: bool, opened: "Ope
     from elastic.cli.networks import open_calibration
 
     return open_calibration(data, opened.preprocessing, calibration, 250, seed, download)
-
-
-def _row(row: dict[str, Any]) -> list[str]:
-    return [row["level"], count(row["params"]), count(row["macs"]), size_text(row["bytes"]), f"{row['top1']:.2f} %"]

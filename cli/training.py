@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.printing import Steps, note
+from elastic.cli.printing import Steps, count, note, table
+from elastic.sizes import size_text
 
 if TYPE_CHECKING:
+    from elastic.metadata import Header
     from elastic.training import Epoch, Moment
 
 Validation = Annotated[
@@ -55,10 +57,28 @@ class Bar(Steps):
         self(moment.done, moment.total, told)
 
 
+def rows_of(header: "Header") -> list[dict[str, Any]]:
+    """Return the levels of a file, with what was measured of each."""
+    return [
+        {"level": level.name, "params": level.params, "macs": level.macs, "bytes": level.bytes, **level.metrics}
+        for level in header.levels
+    ]
+
+
+def show_levels(rows: list[dict[str, Any]]) -> None:
+    """Print the levels of a file that were tested."""
+    found = [
+        [row["level"], count(row["params"]), count(row["macs"]), size_text(row["bytes"]), f"{row['top1']:.2f} %"]
+        for row in rows
+    ]
+    table(["level", "params", "MACs", "size", "top-1"], found)
+
+
 def tell(epoch: "Epoch", of: str = "") -> None:
     """Print an epoch to stderr; `of` names what was trained."""
     held_out = f", {epoch.validation_top1:.2f} % held out" if epoch.validation_top1 is not None else ""
     note(
         f"{of + ', ' if of else ''}epoch {epoch.epoch}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.2f} %{held_out}, "
         f"{epoch.images_per_second:,.0f} images a second"
+        + "".join(f", {name.replace('_', ' ')}: {number:g}" for name, number in epoch.told.items())
     )

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from elastic.runtime import load as load
     from elastic.sensitivity import measure_curves as measure_curves
     from elastic.sensitivity import read_curves as read_curves
+    from elastic.soft_pruning import soft_prune as soft_prune
     from elastic.tracing import trace as trace
+    from elastic.widths import load_width as load_width
 
 HOMES = {
     "allocate": "elastic.allocation",
@@ -55,7 +57,9 @@ HOMES = {
     "load": "elastic.runtime",
     "measure_curves": "elastic.sensitivity",
     "read_curves": "elastic.sensitivity",
+    "soft_prune": "elastic.soft_pruning",
     "trace": "elastic.tracing",
+    "load_width": "elastic.widths",
 }
 __all__ = ["__version__", *HOMES]  # all of them are strings
 

@@ -6,13 +6,14 @@ cut, so while the two are compared they count only the channels that stay.
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from elastic.cutting import State, each
-from elastic.plan import LevelArray, Plan
+from elastic.plan import BoolArray, LevelArray, Plan
 
 
 def masked(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict[str, Tensor]:
@@ -23,12 +24,55 @@ def masked(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict
         if not plan.tensors[name].is_parameter:
             return tensor
         for axis, found in positions.get(name, {}).items():
-            stays = torch.from_numpy(found <= level).to(tensor.device)
-            shape = [-1 if other == axis else 1 for other in range(tensor.dim())]
-            tensor = tensor.masked_fill(~stays.view(shape), 0)
+            tensor = _without(tensor, axis, found <= level)
         return tensor
 
     return each(state, plan, mask)
+
+
+def silenced(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict[str, Tensor]:
+    """Return the whole state dict with the weights that make the removed units at zero.
+
+    A unit then makes a constant. Biases, norms and what reads it stay as they are, so that gradients reach the zeros
+    and units can come back.
+    """
+    positions = plan.position_levels(levels)
+    makers = _makers(plan)
+
+    def silence(name: str, tensor: Tensor) -> Tensor:
+        axis = makers.get(name, -1)
+        found = positions.get(name, {}).get(axis)
+        return tensor if found is None else _without(tensor, axis, found <= level)
+
+    return each(state, plan, silence)
+
+
+def _makers(plan: Plan) -> dict[str, int]:
+    """Return along which axis of a weight the channels lie that its layer makes.
+
+    Layers that only change channels one by one (depthwise) are left out: with both at zero nothing would learn.
+    """
+    transposed = {
+        layer.weight
+        for layer in plan.layers
+        if layer.weight is not None and (along := plan.axes_of_tensor.get(layer.weight, {})).keys() >= {1}
+        for labels in layer.units.values()
+        if np.array_equal(along[1], labels) and not (0 in along and np.array_equal(along[0], labels))
+    }
+    found: dict[str, int] = {}
+    made: set[int] = set()
+    for name in dict.fromkeys(o.weight for o in plan.operations if o.weight is not None):
+        along, axis = plan.axes_of_tensor.get(name, {}), int(name in transposed)
+        units = set(along[axis].tolist()) if axis in along else set()
+        if units and (1 - axis in along or not units <= made):
+            found[name] = axis
+        made |= units
+    return found
+
+
+def _without(tensor: Tensor, axis: int, stays: BoolArray) -> Tensor:
+    shape = [-1 if other == axis else 1 for other in range(tensor.dim())]
+    return tensor.masked_fill(~torch.from_numpy(stays).to(tensor.device).view(shape), 0)
 
 
 class NormsOverWhatStays(TorchFunctionMode):

@@ -14,6 +14,7 @@ VERBS = [
     "train",
     "fine-tune",
     "nest",
+    "soft-prune",
 ]
 
 

@@ -1,6 +1,7 @@
 """`elastic train` and `elastic fine-tune`: killed at any time, the same weights; other levels as they were."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -116,3 +117,37 @@ def test_what_was_not_begun_begins_when_it_is_to_go_on(elastic):
 def test_nothing_is_overwritten_unasked(refused, tmp_path, name):
     (tmp_path / name).write_text("mine")
     assert name in refused(TRAIN)
+
+
+SOFT = f"soft-prune {NETWORK} --weights weights.safetensors --target macs=50% {SHORT} -o soft.safetensors"
+
+
+def test_a_network_is_pruned_softly(net, elastic):
+    done = elastic(f"{SOFT} --epochs 3 --json").json
+    assert [row["level"] for row in done["levels"]] == ["macs=50%", "full"]
+    assert done["came_back"] == sum(epoch["told"]["came_back"] for epoch in done["epochs"])
+    assert done["epochs"][0]["told"]["zeroed"] > 0
+    assert "zeroed" in Path("soft.jsonl").read_text()
+    assert not Path("soft.training").exists()
+    assert elastic("info soft.safetensors --json").json["recipe"]["soft"]["ramp"] == 0.5
+    found = elastic("eval soft.safetensors --level 0 --data digits --json").json
+    assert found["top1"] == done["levels"][0]["top1"]
+
+
+def test_soft_pruning_says_what_came_back(net, elastic):
+    done = elastic(SOFT)
+    assert ", zeroed: " in done.err
+    assert re.search(r"units came back \d+ times", done.out)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--patience 2", "patience ends a training early"),
+        ("--target macs=0.0001%", "cannot be reached"),
+        ("--target half", "can't read the target"),
+        ("--criterion best", "best"),
+    ],
+)
+def test_soft_pruning_refuses_before_it_trains(net, refused, options, reason):
+    assert reason in refused(f"{SOFT} --epochs 100000 {options}", code=2 if "best" in options else 1)
