@@ -85,8 +85,9 @@ def score(
     `reduction` makes one number of a unit's elements: sum, mean, max. The model stays as it is.
 
     Warns with NoInformation if all units score the same, or if the labels have nothing to do with the predictions.
-    Raises LiveNetwork for one of `elastic.load`, UnknownName for a name that nothing goes by, DataError for data or gates that are missing, InvalidWeights if
-    a weight is not finite, PlanMismatch if the criterion doesn't return one finite score for each unit.
+    Raises LiveNetwork for one of `elastic.load`, UnknownName for a name that nothing goes by, DataError for data or
+    gates that are missing, InvalidWeights if a weight is not finite, PlanMismatch if the criterion doesn't return one
+    finite score for each unit.
     """
     check_plain(model)
     _check_weights(model)
