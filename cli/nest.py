@@ -33,6 +33,9 @@ def nest(
     between: Annotated[
         int | None, typer.Option(min=0, help="With --joint: levels of each step beside largest and smallest (1).")
     ] = None,
+    norms: Annotated[
+        str | None, typer.Option(help="With --joint: private to each level (the default), or re-estimated in the end.")
+    ] = None,
     weights: options.Weights = None,
     criterion: Annotated[str | None, typer.Option(help="What ranks units: energy unless given.")] = None,
     calibration: Annotated[int, typer.Option(min=1, help="Training images for scores and repair.")] = 512,
@@ -63,8 +66,9 @@ def nest(
     from elastic.training import is_main
 
     way = "grow" if grow else "joint"
-    if grow and between is not None:
-        raise UnknownName("--between is of --joint, where levels are trained at once; leave it out")
+    only_joint = {name: value for name, value in (("between", between), ("norms", norms)) if value is not None}
+    if grow and only_joint:
+        raise UnknownName(f"--{next(iter(only_joint))} is of --joint, where levels are trained at once; leave it out")
     files = _Files(output)
     refuse_unasked(files.kept, resume)
     for path in (output, *files.logs):
@@ -91,9 +95,9 @@ def nest(
     try:
         told = nesting.nest(
             start, output, learned, recipe, way=way, overwrite=overwrite,  # type: ignore[arg-type]
-            between=1 if between is None else between, network=partial(load_level, start, header, own_model=own),
+            network=partial(load_level, start, header, own_model=own),
             measure=lambda each: {"top1": measure(each, tested, what="testing", batch=250).top1},
-            keep=files.keep, log=files.log, progress=progress, report=report, trackers=tracker or (),
+            keep=files.keep, log=files.log, progress=progress, report=report, trackers=tracker or (), **only_joint,  # type: ignore[arg-type]
         )  # fmt: skip
     finally:
         for bar in bars.values():

@@ -372,3 +372,17 @@ def test_around_a_core_a_larger_level_is_needed(tmp_path):
     elastic.prune(model, example, target="macs=50%").save(tmp_path / "net.safetensors")
     with pytest.raises(PlanMismatch, match="'full' is no smaller level than 'macs=50%'"):
         load_around(tmp_path / "net.safetensors", "full", 0)
+
+
+def test_shared_levels_cost_one_percent_of_the_largest_beside_what_is_their_own(tmp_path):
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18()
+    pruned = elastic.prune(model, torch.zeros(1, 3, 32, 32), target=["macs=25%", "macs=50%", "macs=75%"])
+    own = {}
+    for level in range(3):
+        state = pruned.level(level).state_dict()
+        own[level] = {name: tensor + 1 if tensor.dim() == 1 else tensor for name, tensor in state.items()}
+    path = tmp_path / "net.safetensors"
+    pruned.save(path, tuned=own, contract="joint")
+    private = sum(t.numel() * t.itemsize for state in own.values() for t in state.values() if t.dim() == 1)
+    assert path.stat().st_size - private < 1.01 * read_header(path).levels[-1].bytes

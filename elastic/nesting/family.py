@@ -63,7 +63,8 @@ def head_of(plan: Plan) -> str | None:
     return weights[-1] if weights and weights[-1] not in plan.aliases.values() else None
 
 
-def shared_names(plan: Plan, *, with_head: bool) -> list[str]:
-    """Return the parameters that levels share: those of two axes and more."""
+def shared_names(plan: Plan, *, with_head: bool, with_vectors: bool = False) -> list[str]:
+    """Return the parameters that levels share: those of two axes and more; vectors are of norms, and biases."""
     own = None if with_head else head_of(plan)
-    return [n for n, spec in plan.tensors.items() if spec.is_parameter and len(spec.shape) > 1 and n != own]
+    least = 0 if with_vectors else 2
+    return [n for n, spec in plan.tensors.items() if spec.is_parameter and len(spec.shape) >= least and n != own]

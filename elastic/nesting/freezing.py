@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from elastic.cutting import State
+from elastic.cutting import State, put
 from elastic.metadata import core_target
 from elastic.plan import LevelArray
 from elastic.training import Hook
@@ -44,9 +44,18 @@ class StayingPut(Hook):
             each.put_back()
 
 
-def frozen_core(
-    network: nn.Module, names: Sequence[str], positions: Mapping[str, Mapping[int, LevelArray]], level: int
-) -> list[Frozen]:
+Positions = Mapping[str, Mapping[int, LevelArray]]  # the levels of each axis of each tensor
+
+
+@torch.no_grad()
+def put_inside(network: nn.Module, core: State, names: Sequence[str], positions: Positions, level: int) -> None:
+    """Change a level's network: of these parameters, the part of the level below becomes that of its state dict."""
+    for name, parameter in network.named_parameters():
+        if name in names:
+            put(parameter.data, core_target(positions.get(name, {}), level), core[name].to(parameter.dtype))
+
+
+def frozen_core(network: nn.Module, names: Sequence[str], positions: Positions, level: int) -> list[Frozen]:
     """Return what has to stay of a level's network for the level below it to stay: its part of these parameters."""
     found = []
     for name, parameter in network.named_parameters():

@@ -12,7 +12,7 @@ from elastic.checkpoint import save_again
 from elastic.errors import InvalidRecipe, OutputExists, UnknownName
 from elastic.nesting.family import Measure, family_of
 from elastic.nesting.growing import grow
-from elastic.nesting.joint import train_jointly
+from elastic.nesting.joint import NORMS, Norms, train_jointly
 from elastic.recipes import Recipe
 from elastic.training import Epoch, Moment, is_main
 
@@ -29,6 +29,7 @@ def nest(
     *,
     way: Way = "grow",
     between: int = 1,
+    norms: Norms = "private",
     network: Callable[[int], nn.Module] | None = None,
     measure: Measure | None = None,
     keep: str | Path | None = None,
@@ -42,8 +43,9 @@ def nest(
 
     `grow`: the smallest level is trained as it is, then each larger one with the smaller ones inside of it frozen bit
     for bit; `recipe` is that of each level. `joint`: all at once, the largest, the smallest and `between` others in
-    each step. The largest level of the file is the teacher and the start of what is trained; it is trained itself, so
-    it is not in the output: keep the file.
+    each step, each with norms of its own (`private`), or with the largest one's weights and biases of them, and their
+    statistics `re-estimated` in the end. The largest level of the file is the teacher and the start of what is trained;
+    it is trained itself, so it is not in the output: keep the file.
 
     `network` gives that of a level, for a file that names none; `measure` what is told of a level's network in the
     output. `keep` and `log` are files as those of `train`, one for each level where they are grown, with the level's
@@ -55,6 +57,8 @@ def nest(
     """
     if way not in WAYS:
         raise UnknownName(f"unknown way {way!r} to nest; known: {', '.join(WAYS)}")
+    if norms not in NORMS:
+        raise UnknownName(f"unknown norms {norms!r}; known: {', '.join(NORMS)}")
     if Path(output).exists() and not overwrite:
         raise OutputExists(f"{output} exists; choose another name, or allow overwriting")
     family, recipe = family_of(path, network), recipe or Recipe()
@@ -75,12 +79,13 @@ def nest(
         states, found = grow(family, dataset, recipe, of_level)
         told = {names[level]: epochs for level, epochs in found.items()}
     else:
-        states, epochs = train_jointly(family, dataset, recipe, between, of_level(None))
+        states, epochs = train_jointly(family, dataset, recipe, of_level(None), between=between, norms=norms)
         told = {"all levels": epochs}
     if not is_main():
         return told
     networks = {level: _with(family.network(level), state) for level, state in states.items()}
-    made = {"way": way, **({"between": between} if way == "joint" else {}), "recipe": recipe.model_dump(mode="json")}
+    only_joint = {"between": between, "norms": norms} if way == "joint" else {}
+    made = {"way": way, **only_joint, "recipe": recipe.model_dump(mode="json")}
     save_again(
         output, family.header, family.planned, networks[family.last],
         {level: state for level, state in states.items() if level < family.last},

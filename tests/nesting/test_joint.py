@@ -21,7 +21,8 @@ def joint(pruned_file):
     family = family_of(pruned_file)
     planned, state = family.planned, family.whole.state_dict()
     smaller = [family.working(level, cut(state, planned.plan, planned.levels, level)) for level in (0, 1)]
-    return Joint(family.working(2), smaller, planned.plan, planned.levels, between=1)
+    shared = shared_names(planned.plan, with_head=True)
+    return Joint(family.working(2), smaller, planned.plan, planned.levels, shared=shared, between=1)
 
 
 def test_levels_share_weights_and_have_norms_of_their_own(pruned_file, few, recipe, tmp_path):
@@ -35,9 +36,28 @@ def test_levels_share_weights_and_have_norms_of_their_own(pruned_file, few, reci
     assert read_header(output).contract == "joint"
 
 
-def test_all_levels_learn(pruned_file, digits, recipe, tmp_path):
+def test_norms_are_shared_and_what_they_measured_is_estimated_anew(pruned_file, few, recipe, tmp_path):
     output = tmp_path / "joint.safetensors"
-    nest(pruned_file, output, digits, recipe(epochs=3, batch=64, learning_rate=0.05), way="joint")
+    nest(pruned_file, output, few, recipe(), way="joint", norms="re-estimated")
+    planned, whole = load_plan(output), load_state(output)
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for level in (0, 1):
+        smaller, stored = cut(whole, planned.plan, planned.levels, level), load_state(output, level)
+        for name, tensor in stored.items():
+            if name.endswith(statistics[:2]):
+                assert not torch.equal(tensor, smaller[name])
+            elif not name.endswith(statistics):
+                assert same_bits(tensor, smaller[name])
+        network = load(output, level)
+        first = network.conv1(torch.stack([image for image, _ in few]))
+        torch.testing.assert_close(network.bn1.running_mean, first.mean((0, 2, 3)), rtol=0.1, atol=0.01)
+    assert read_header(output).recipe["nested"]["norms"] == "re-estimated"
+
+
+@pytest.mark.parametrize("norms", ["private", "re-estimated"])
+def test_all_levels_learn(pruned_file, digits, recipe, tmp_path, norms):
+    output = tmp_path / "joint.safetensors"
+    nest(pruned_file, output, digits, recipe(epochs=3, batch=64, learning_rate=0.05), way="joint", norms=norms)
     for level in range(3):
         assert evaluate(load(output, level), images_loader(digits, 500)).top1 > 60
 

@@ -24,6 +24,11 @@ def test_another_way_is_refused(pruned_file, few, tmp_path):
         nest(pruned_file, tmp_path / "out.safetensors", few, way="slim")
 
 
+def test_other_norms_are_refused(pruned_file, few, tmp_path):
+    with pytest.raises(UnknownName, match="unknown norms 'none'; known: private, re-estimated"):
+        nest(pruned_file, tmp_path / "out.safetensors", few, way="joint", norms="none")
+
+
 def test_a_file_of_one_level_is_refused(few, tmp_path):
     model = models.build("elastic/digits_resnet")
     plan = elastic.trace(model, torch.zeros(1, 1, 8, 8))
