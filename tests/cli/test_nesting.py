@@ -17,7 +17,7 @@ MODEL = f"nest {NETWORK} --weights weights.safetensors --levels macs=25%,50% --c
 FILE = f"nest net.safetensors {SHORT}"
 
 
-@pytest.mark.parametrize("way", ["--grow", "--joint"])
+@pytest.mark.parametrize("way", ["--grow", "--joint", "--joint --norms re-estimated"])
 def test_a_model_becomes_a_file_of_levels_that_share_weights(net, elastic, way):
     done = elastic(f"{MODEL} {way} --names small,medium --json").json
     assert [row["level"] for row in done["levels"]] == ["small", "medium", "full"]
@@ -64,6 +64,7 @@ REFUSALS = {
     f"nest {NETWORK} {SHORT}": "is no file, so it is taken for a model's name: give --weights and --levels",
     f"{FILE} --levels macs=50%": "net.safetensors is a file, which has its levels and weights; leave out --levels",
     f"{FILE} --between 2": "--between is of --joint, where levels are trained at once; leave it out",
+    f"{FILE} --norms private": "--norms is of --joint, where levels are trained at once; leave it out",
     f"{MODEL} --names small": "--names small has 1 for 2 levels; give one each",
 }
 

@@ -93,6 +93,14 @@ def test_a_teacher_makes_another_network(net, elastic):
     assert not is_same(load_state("tuned.safetensors", 0), load_state("alone.safetensors", 0))
 
 
+def test_accelerates_own_mixed_precision_is_that_of_the_recipe(elastic, monkeypatch):
+    assert elastic(f"{TRAIN} --precision bfloat16").code == 0
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    subprocess.run([PROGRAM, *TRAIN.replace("w.safe", "mixed.safe").split()], check=True, capture_output=True)
+    assert Path("mixed.safetensors").read_bytes() == Path("w.safetensors").read_bytes()
+
+
 REFUSALS = {
     f"{TRAIN} --learning-rate 0": "learning_rate=0.0 can't be followed",
     f"{TRAIN} --schedule linear": "schedule='linear' can't be followed: Input should be 'one-cycle', 'cosine'",
