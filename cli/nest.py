@@ -30,6 +30,12 @@ def nest(
     grow: Annotated[
         bool, typer.Option("--grow/--joint", help="One level around the other, or all of them at once.")
     ] = True,
+    together: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=0.99, help="With --grow: share of the epochs in which all levels are trained at once (0.75)."
+        ),
+    ] = None,
     between: Annotated[
         int | None, typer.Option(min=0, help="With --joint: levels of each step beside largest and smallest (1).")
     ] = None,
@@ -66,9 +72,11 @@ def nest(
     from elastic.training import is_main
 
     way = "grow" if grow else "joint"
-    only_joint = {name: value for name, value in (("between", between), ("norms", norms)) if value is not None}
-    if grow and only_joint:
-        raise UnknownName(f"--{next(iter(only_joint))} is of --joint, where levels are trained at once; leave it out")
+    of_way: dict[str, dict[str, Any]] = {"grow": {"together": together}, "joint": {"between": between, "norms": norms}}
+    asked = {name: value for each in of_way.values() for name, value in each.items() if value is not None}
+    if idle := [name for name in asked if name not in of_way[way]]:
+        other = "joint" if grow else "grow"
+        raise UnknownName(f"--{idle[0]} is of --{other}, and this is --{way}; leave it out")
     files = _Files(output)
     refuse_unasked(files.kept, resume)
     for path in (output, *files.logs):
@@ -97,7 +105,7 @@ def nest(
             start, output, learned, recipe, way=way, overwrite=overwrite,  # type: ignore[arg-type]
             network=partial(load_level, start, header, own_model=own),
             measure=lambda each: {"top1": measure(each, tested, what="testing", batch=250).top1},
-            keep=files.keep, log=files.log, progress=progress, report=report, trackers=tracker or (), **only_joint,  # type: ignore[arg-type]
+            keep=files.keep, log=files.log, progress=progress, report=report, trackers=tracker or (), **asked,
         )  # fmt: skip
     finally:
         for bar in bars.values():

@@ -18,8 +18,11 @@ from elastic.plan import Plan
 from elastic.planned import Planned, load_plan
 from elastic.precision import computable
 from elastic.tensors import take_dtypes
+from elastic.training import Epoch
 
 Measure = Callable[[nn.Module], Mapping[str, float]]
+States = dict[int, dict[str, Tensor]]  # by level
+Told = dict[int | None, tuple[Epoch, ...]]  # by level, None for all of them at once
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from elastic.cutting import cut
 from elastic.data import images_loader
 from elastic.metadata import kept
-from elastic.nesting.family import Family, shared_names
+from elastic.nesting.family import Family, States, shared_names
 from elastic.plan import LevelArray, Plan
 from elastic.recovery import reestimate_norms
 from elastic.training import Epoch, Recipe, train
@@ -90,7 +90,7 @@ class Joint(nn.Module):
 
 def train_jointly(
     family: Family, dataset: Any, recipe: Recipe, options: dict[str, Any], *, between: int, norms: Norms
-) -> tuple[dict[int, dict[str, Tensor]], tuple[Epoch, ...]]:
+) -> tuple[States, tuple[Epoch, ...]]:
     """Return the weights of every level, all trained at once from the largest level's, and what was told.
 
     The largest level as it is in the file is the teacher of the largest. Raises what `train` raises.
@@ -104,7 +104,7 @@ def train_jointly(
     teacher = None if recipe.distil == 0 else family.working(family.last)
     chosen = [parameter for parameter in together.parameters() if parameter.requires_grad]
     told = train(together, dataset, recipe, teacher=teacher, parameters=chosen, leaves_out=True, **options)
-    states = {}
+    states: States = {}
     for level in range(family.last):
         network = family.working(level, together.state(level))
         if norms == "re-estimated":

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from elastic.checkpoint import save_again
 from elastic.errors import InvalidRecipe, OutputExists, UnknownName
 from elastic.nesting.family import Measure, family_of
-from elastic.nesting.growing import grow
+from elastic.nesting.growing import TOGETHER, grow
 from elastic.nesting.joint import NORMS, Norms, train_jointly
 from elastic.recipes import Recipe
 from elastic.training import Epoch, Moment, is_main
@@ -28,6 +28,7 @@ def nest(
     recipe: Recipe | None = None,
     *,
     way: Way = "grow",
+    together: float = TOGETHER,
     between: int = 1,
     norms: Norms = "private",
     network: Callable[[int], nn.Module] | None = None,
@@ -41,11 +42,12 @@ def nest(
 ) -> Mapping[str, tuple[Epoch, ...]]:
     """Write a file whose levels, those of a file of pruned ones, are trained on shared weights; return what was told.
 
-    `grow`: the smallest level is trained as it is, then each larger one with the smaller ones inside of it frozen bit
-    for bit; `recipe` is that of each level. `joint`: all at once, the largest, the smallest and `between` others in
-    each step, each with norms of its own (`private`), or with the largest one's weights and biases of them, and their
-    statistics `re-estimated` in the end. The largest level of the file is the teacher and the start of what is trained;
-    it is trained itself, so it is not in the output: keep the file.
+    `grow`: in the share `together` of the recipe's epochs all levels are trained at once, in the others each by itself,
+    from the smallest on, with the smaller ones inside of it frozen bit for bit and a fifth of the learning rate.
+    `joint`: all at once, the largest, the smallest and `between` others in each step, each with norms of its own
+    (`private`), or with the largest one's weights and biases of them, and their statistics `re-estimated` in the end.
+    The largest level of the file is the teacher and the start of what is trained; it is trained itself, so it is not in
+    the output: keep the file.
 
     `network` gives that of a level, for a file that names none; `measure` what is told of a level's network in the
     output. `keep` and `log` are files as those of `train`, one for each level where they are grown, with the level's
@@ -66,8 +68,11 @@ def nest(
     if family.last == 0:
         raise InvalidRecipe(f"{path} has one level, {names[0]}; prune it to smaller ones first (`elastic prune`)")
 
+    def called(level: int | None) -> str:
+        return "all levels" if level is None else names[level]
+
     def of_level(level: int | None) -> dict[str, Any]:
-        name = "all levels" if level is None else names[level]
+        name = called(level)
         how = dict(options)
         if progress is not None:
             how["progress"] = partial(progress, name)
@@ -76,16 +81,16 @@ def nest(
         return how | {"keep": numbered(keep, level), "log": numbered(log, level)}
 
     if way == "grow":
-        states, found = grow(family, dataset, recipe, of_level)
-        told = {names[level]: epochs for level, epochs in found.items()}
+        states, found = grow(family, dataset, recipe, of_level, together=together)
     else:
         states, epochs = train_jointly(family, dataset, recipe, of_level(None), between=between, norms=norms)
-        told = {"all levels": epochs}
+        found = {None: epochs}
+    told = {called(level): each for level, each in found.items()}
     if not is_main():
         return told
     networks = {level: _with(family.network(level), state) for level, state in states.items()}
-    only_joint = {"between": between, "norms": norms} if way == "joint" else {}
-    made = {"way": way, **only_joint, "recipe": recipe.model_dump(mode="json")}
+    own = {"between": between, "norms": norms} if way == "joint" else {"together": together}
+    made = {"way": way, **own, "recipe": recipe.model_dump(mode="json")}
     save_again(
         output, family.header, family.planned, networks[family.last],
         {level: state for level, state in states.items() if level < family.last},

@@ -63,8 +63,9 @@ def test_only_asked_for_does_it_go_on(net, refused):
 REFUSALS = {
     f"nest {NETWORK} {SHORT}": "is no file, so it is taken for a model's name: give --weights and --levels",
     f"{FILE} --levels macs=50%": "net.safetensors is a file, which has its levels and weights; leave out --levels",
-    f"{FILE} --between 2": "--between is of --joint, where levels are trained at once; leave it out",
-    f"{FILE} --norms private": "--norms is of --joint, where levels are trained at once; leave it out",
+    f"{FILE} --between 2": "--between is of --joint, and this is --grow; leave it out",
+    f"{FILE} --norms private": "--norms is of --joint, and this is --grow; leave it out",
+    f"{FILE} --joint --together 0.5": "--together is of --grow, and this is --joint; leave it out",
     f"{MODEL} --names small": "--names small has 1 for 2 levels; give one each",
 }
 
