@@ -5,9 +5,10 @@
     python benchmarks/nested.py --table docs/nested.md --picture docs/nested.png
 
 ResNet-20 of CIFAR-10, levels of 25, 50 and 75 % of the MACs and the whole, ranked by energy on 2,048 images and
-repaired. `grow` trains each level for so many epochs around the smaller ones, `joint` all at once for as many; `alone`
-tunes each of the three for as many, all of its weights (`elastic fine-tune`). Accuracies are those of the last epoch on
-the 10,000 test images. A run that was stopped goes on where it was.
+repaired. `joint` trains all of them at once for so many epochs; `grow` does so for three quarters of them, and then
+trains each by itself around the smaller ones for the others; `alone` tunes each of the three for as many, all of its
+weights (`elastic fine-tune`). Accuracies are those of the last epoch on the 10,000 test images. A run that was stopped
+goes on where it was.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 from isolated import Record
-from nested_table import picture, table
+from nested_table import draw, table
 from one_shot_networks import CASES, Subject, opened
 from records import provenance, read_records
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.table:
         asked.table.write_text(table(read_records(out)) + "\n")
     if asked.picture:
-        picture(read_records(out), asked.picture)
+        draw(read_records(out), asked.picture)
     if asked.table or asked.picture:
         return
     torch.set_num_threads(asked.threads)

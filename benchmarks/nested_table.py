@@ -7,8 +7,16 @@ from statistics import mean
 from isolated import Record
 from records import markdown, setting
 
+from elastic.picturing import ACCENT, INK, SOFT
+
 ALONE = "alone "
 SHARED = ("grow", "joint")
+LOOKS = {  # label, color, line, marker
+    "start": ("pruned and repaired, not trained", SOFT, "--", "o"),
+    "joint": ("one file, trained jointly", "#c26a1b", "-", "s"),
+    "grow": ("one file, grown", ACCENT, "-", "o"),
+    "alone": ("each in a network of its own", INK, "none", "x"),
+}
 
 
 def table(records: Mapping[str, Record]) -> str:
@@ -24,7 +32,10 @@ def table(records: Mapping[str, Record]) -> str:
             "Top-1 on the 10,000 test images of CIFAR-10, in percent, of the last epoch: ResNet-20, the means over "
             f"seeds. `start` is pruned and repaired, not trained. {recipe['epochs']} epochs, learning rate "
             f"{recipe['learning_rate']:g}, distil {recipe['distil']}, {recipe['precision']} "
-            "(`python benchmarks/nested.py`).",
+            "(`python benchmarks/nested.py`). `joint` trains all levels at once; `grow` does so for three quarters of "
+            "the epochs and then trains each by itself, with what it shares with smaller ones frozen; `alone` is each "
+            "level in a network of its own. With its real budget, on a GPU: "
+            "`python benchmarks/nested.py --epochs 100 --folder build/gpu`.",
             markdown(["", *(f" {level}" for level in levels)], rows),
             f"Training took: {seconds}.",
             setting(("torch",), records.values()),
@@ -32,19 +43,30 @@ def table(records: Mapping[str, Record]) -> str:
     )
 
 
-def picture(records: Mapping[str, Record], path: Path) -> None:
-    """Draw accuracy against level, a line for each way."""
-    import matplotlib.pyplot as plt
+def draw(records: Mapping[str, Record], path: Path) -> None:
+    """Draw accuracy against the share of the MACs, a line for each way."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     found, levels = accuracies(records), levels_of(records)
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for way in ("start", "alone", *SHARED):
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for way, (label, color, line, marker) in LOOKS.items():
         there = [level for level in levels if (way, level) in found]
-        axes.plot(there, [mean(found[way, level]) for level in there], marker="o", label=way)
-    axes.set_ylabel("top-1, %")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)
+        top1 = [mean(found[way, level]) for level in there]
+        axes.plot([_percent(level) for level in there], top1, line, color=color, marker=marker, label=label)
+    axes.set_xlabel("multiply-accumulates, % of the whole network", color=INK)
+    axes.set_ylabel("top-1 on 10,000 test images, %", color=INK)
+    axes.set_ylim(bottom=min(mean(top1) for (way, _), top1 in found.items() if way != "start") - 1.5)
+    axes.grid(color=SOFT, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=144)
+
+
+def _percent(level: str) -> float:
+    return float(level.partition("=")[2].rstrip("%")) if "=" in level else 100.0
 
 
 def accuracies(records: Mapping[str, Record]) -> dict[tuple[str, str], list[float]]:

@@ -35,7 +35,7 @@ class Live:
 
     def settle(self, network: nn.Module) -> None:
         """Find out what a switch to each level has to set, and put the current level's tensors into the network."""
-        held = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
+        held = tensors_of(network)
         aliases = self.stores.layout.header.aliases
         top = self.stores.top
         for name in self.stores.layout.starts[0]:
@@ -72,8 +72,7 @@ class Live:
     def grow(self, network: nn.Module, top: int) -> None:
         """Change what is stored to hold all levels up to `top`; what was trained stays as it is."""
         self._write_back(self.level)
-        held = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
-        self.stores.read(top, held)
+        self.stores.read(top, tensors_of(network))
         self.settle(network)
 
     def switch(self, level: int) -> None:
@@ -189,6 +188,11 @@ def _skeleton(network: nn.Module, layout: Layout, level: int, attributes: Mappin
             shape[axis] = int((levels <= level).sum())
         state[name] = torch.empty(shape, device="meta")
     return fit(copy.deepcopy(network, memo), state, attributes)
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a network, tied ones under each of their names."""
+    return {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
 
 
 def own_class(network: nn.Module) -> type[nn.Module]:

@@ -17,7 +17,7 @@ from elastic.errors import UnknownName
 from elastic.fitting import fit
 from elastic.metadata import Header, find_level, read_header
 from elastic.planned import load_plan
-from elastic.runtime.live import Live, own_class, widths_of
+from elastic.runtime.live import Live, own_class, tensors_of, widths_of
 from elastic.runtime.stores import Stores, layout_of
 from elastic.runtime.timing import Timing, choose, measure_levels
 from elastic.tensors import take_dtypes
@@ -192,9 +192,8 @@ def load(
     network = take_dtypes(checkpoint.build(header, path), state) if model is None else model
     widths = widths_of(network, layout, attributes)
     network = fit(network, state, attributes.get(number)).eval()
-    held = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
     stores = Stores(layout, number)
-    stores.read(number, held, at=number)
+    stores.read(number, tensors_of(network), at=number)
     live = Live(stores, widths, number)
     live.settle(network)
     return _made_elastic(network, live)

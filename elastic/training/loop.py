@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from elastic.errors import DataError, InvalidRecipe
@@ -30,6 +29,7 @@ from elastic.training.objectives import loss_of, prepared
 from elastic.training.optimising import load_optimiser, optimiser_of, optimiser_tensors, schedule_of
 from elastic.training.order import Order, part_of, seed_of
 from elastic.training.records import Epoch, Moment
+from elastic.training.results import Result
 from elastic.training.telling import RUNS, Teller
 
 KEEP_SECONDS = 60.0  # after which it is written where a training stands, within an epoch too
@@ -101,8 +101,7 @@ class _Run:
         self.accelerator = Accelerator(kwargs_handlers=[unused], log_with=trackers or None, project_dir=folder)
         self.order = Order(count, self.recipe.batch, self.recipe.seed, self.accelerator.num_processes)
         self.steps = self.recipe.epochs * self.order.steps
-        self.judge = Judge(self.validation, self.recipe.patience)
-        self.average: AveragedModel | None = None
+        self.result = Result(self.model, Judge(self.validation, self.recipe.patience))
         if not self.accelerator.is_main_process:
             self.progress, self.teller = None, Teller(None, None, ())
 
@@ -130,7 +129,7 @@ class _Run:
                     break
         self.teller.finish()
         self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
-        self._take_result()
+        self.result.take()
         self.model.to(home).eval()
         return tuple(self.standing.epochs)
 
@@ -151,16 +150,11 @@ class _Run:
         optimiser = optimiser_of(self.recipe, self.chosen)
         self.schedule = schedule_of(self.recipe, optimiser, self.steps, self.standing.step)
         self.model.to(self.accelerator.device)
-        if self.recipe.average is not None:
-            decay = get_ema_multi_avg_fn(self.recipe.average)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True)
+        self.result.begin(self.recipe.average)
         if tensors:
-            self.model.load_state_dict(_under(tensors, "model"))
+            self.result.load({part: _under(tensors, part) for part in ("model", "average", "best")})
             load_optimiser(optimiser, _under(tensors, "optimiser"))
-            self.judge.best = _under(tensors, "best")
             self.hook.load_state(_under(tensors, "hook"))
-            if self.average is not None:
-                self.average.load_state_dict(_under(tensors, "average"))
         self.wrapped, self.optimiser = self.accelerator.prepare(self.model, optimiser)
         self.guide = None
         if self.teacher is not None:
@@ -194,8 +188,7 @@ class _Run:
         self.optimiser.zero_grad()
         self.schedule.step()
         self.hook.after_step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        self.result.update()
         hits = (made[0].argmax(1) == batch.labels).sum()
         sums = self.accelerator.reduce(torch.stack([loss.detach().double(), hits.double()]))
         if not sums[0].isfinite():
@@ -231,34 +224,25 @@ class _Run:
             seconds=standing.seconds,
             images_per_second=moment.images_per_second,
             told=dict(told),
-            **self.judge.measure(self._result(), self.accelerator.device),
+            **self.result.measure(self.accelerator.device),
         )
         standing.epochs.append(epoch)
         standing.loss, standing.hits, standing.images, standing.seconds = 0.0, 0, 0, 0.0
-        standing.is_over = self.judge.judge(self._result(), standing.epochs) or standing.step == self.steps
+        standing.is_over = self.result.ends(standing.epochs) or standing.step == self.steps
         self.teller.tell(standing.epochs)
         self.began = time.monotonic()
-
-    def _result(self) -> nn.Module:
-        """Return the network that the training would end with now."""
-        return self.model if self.average is None else self.average.module
 
     def _keep(self, path: Path) -> None:
         """Write where the training stands. No process waits for another here: their clocks differ."""
         if not self.accelerator.is_main_process:
             return
         parts = {
-            "model": self.model.state_dict(),
+            **self.result.tensors(),
             "optimiser": optimiser_tensors(self.optimiser),
-            "average": {} if self.average is None else self.average.state_dict(),
-            "best": self.judge.best,
             "hook": self.hook.state(),
         }
         tensors = {f"{part}/{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
         write_standing(path, self.standing, tensors)
-
-    def _take_result(self) -> None:
-        self.model.load_state_dict(self.judge.best or self._result().state_dict())
 
 
 def _count(images: Images) -> int:
