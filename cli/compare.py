@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import note, say, show, table
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from elastic.comparing import Comparison, Progress, Run
 
 
+@takes_groups
 def compare(
+    *,
     model: options.Model,
     target: Annotated[str, typer.Option(help="macs=50%, params=1.2M, size=3MB; several limits with commas.")],
     data: options.Images,
@@ -50,10 +53,7 @@ def compare(
     markdown: Annotated[
         Path | None, typer.Option("--table", help="A file for the table as Markdown (.md) as well.")
     ] = None,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     limit: options.Limit = None,
     batch: options.Batch = 250,
     download: options.Download = False,
@@ -75,7 +75,7 @@ def compare(
     check_output(output, overwrite=True, suffix=".jsonl")  # what it holds is added to, or refused
     if markdown is not None:
         check_output(markdown, overwrite, ".md")
-    opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    opened = open_model(model, weights, **opening.asked)
     tests = images_loader(open_data(data, opened.preprocessing, download), batch, limit=limit, seed=0)
 
     def learned_from(seed: int) -> list[tuple["Tensor", "Tensor"]]:

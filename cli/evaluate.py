@@ -6,19 +6,19 @@ from typing import Annotated
 import typer
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import say, show
 
 
+@takes_groups
 def evaluate(
+    *,
     network: Annotated[str, typer.Argument(help="An elastic file, or a model's name with --weights.")],
     data: Annotated[str, typer.Option(help="cifar10:DIR, imagenette:DIR, digits, ...: see `elastic prune --help`.")],
     level: options.Level = None,
     weights: options.Weights = None,
     model: options.OwnModel = None,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     limit: options.Limit = None,
     batch: options.Batch = 250,
     download: options.Download = False,
@@ -31,9 +31,9 @@ def evaluate(
     from elastic.cli.networks import is_file, level_number, load_level, measure, open_data, open_file, open_model
     from elastic.errors import UnknownName
 
-    of_names = {"--weights": weights, "--num-classes": num_classes, "--mean": mean, "--std": std, "--size": input_size}
+    of_names = {"weights": weights, **opening.asked}
     if is_file(network):
-        if idle := [option for option, value in of_names.items() if value is not None]:
+        if idle := [options.option(name) for name, value in of_names.items() if value is not None]:
             raise UnknownName(
                 f"{network} is a file, which knows its own input and weights; leave out {', '.join(idle)}"
             )
@@ -46,7 +46,7 @@ def evaluate(
                 f"{network} is no file, so it is taken for a model's name: that needs --weights, and takes no --level "
                 f"and no --model"
             )
-        found = open_model(network, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+        found = open_model(network, weights, **opening.asked)
         opened, preprocessing, name = found.model, found.preprocessing, str(weights)
     images = open_data(data, preprocessing, download)
     metrics = measure(opened, images, what=f"testing {name}", batch=batch, limit=limit)

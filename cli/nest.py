@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import note, say, show
 from elastic.cli.recipes import takes_recipe
 from elastic.cli.training import Bar, Resume, Trackers, refuse_unasked, rows_of, show_levels, tell
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 @takes_recipe(epochs=15, learning_rate=0.05)
+@takes_groups
 def nest(
+    *,
     network: Annotated[str, typer.Argument(help="A model's name with --weights, or a file of `elastic prune`.")],
     data: options.Images,
     output: options.Output,
@@ -45,16 +48,11 @@ def nest(
     weights: options.Weights = None,
     criterion: Annotated[str | None, typer.Option(help="What ranks units: energy unless given.")] = None,
     calibration: Annotated[int, typer.Option(min=1, help="Training images for scores and repair.")] = 512,
-    keep_at_least: Annotated[float, typer.Option(help="Channels that every layer keeps; below 1, a share.")] = 1,
-    round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1,
-    freeze: options.Freeze = None,
+    bounds: options.Bounds,
     resume: Resume = False,
     tracker: Trackers = None,
     model: options.OwnModel = None,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -82,10 +80,8 @@ def nest(
     for path in (output, *files.logs):
         check_output(path, overwrite or (resume and path != output), path.suffix)
     of_model = {"levels": levels, "names": names, "weights": weights, "criterion": criterion}
-    opening = {"num_classes": num_classes, "mean": mean, "std": std, "size": input_size}
-    bounds = {"keep_at_least": keep_at_least, "round_to": round_to, "freeze": freeze or []}
     images = partial(_images, data, calibration, recipe.seed, download)
-    start = _Asked(network, of_model, opening, bounds, images).start(files.start)
+    start = _Asked(network, of_model, opening.asked, bounds.asked, images).start(files.start)
     header, preprocessing = open_file(start)
     tested = open_data(data, preprocessing, download)
     learned, _ = open_training(data, preprocessing, 0.0, recipe.seed, download)

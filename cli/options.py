@@ -1,8 +1,10 @@
 """Options that several verbs share, so that one thing is called the same everywhere."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,6 +73,53 @@ Share = Annotated[
     typer.Option(help="PATTERN=SHARE removed of layers by name, 0 to below 1; others compete globally; repeatable."),
 ]
 Freeze = Annotated[list[str] | None, typer.Option(help="Name pattern of layers that keep their width; repeatable.")]
+
+
+def _more_than_nothing(number: float) -> float:
+    if not 0 < number < math.inf:
+        raise typer.BadParameter(f"{number} is not a number above 0; give at least 1, or a share of each layer")
+    return number
+
+
+class Group:
+    """Options that belong together; a subclass is a dataclass of them, which `takes_groups` takes apart."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All of them, by name."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Opening(Group):
+    """How a network is opened."""
+
+    num_classes: NumClasses = None
+    mean: Mean = None
+    std: Std = None
+    size: Size = None
+
+
+@dataclass(frozen=True)
+class Bounds(Group):
+    """Widths that layers may take."""
+
+    keep_at_least: Annotated[
+        float,
+        typer.Option(callback=_more_than_nothing, help="Channels that every layer keeps; below 1, a share of it."),
+    ] = 1
+    round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1
+    freeze: Freeze = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All of them, by name."""
+        return {**vars(self), "freeze": self.freeze or []}
+
+
+def option(name: str) -> str:
+    """Return a parameter's name as it is typed."""
+    return "--" + name.replace("_", "-")
 
 
 def shares(given: Sequence[str], scope: str | None) -> dict[str, float]:

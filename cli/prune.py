@@ -1,6 +1,5 @@
 """`elastic prune`: cut a trained network to one or more targets and keep everything in one file."""
 
-import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import Steps, count, note, say, show, table
 from elastic.sizes import parse_size, size_text
 
@@ -16,13 +16,9 @@ if TYPE_CHECKING:
     from elastic.pruning import Pruned
 
 
-def _more_than_nothing(number: float) -> float:
-    if not 0 < number < math.inf:
-        raise typer.BadParameter(f"{number} is not a number above 0; give at least 1, or a share of each layer")
-    return number
-
-
+@takes_groups
 def prune(
+    *,
     model: options.Model,
     output: options.Output,
     target: Annotated[
@@ -73,18 +69,10 @@ def prune(
         Path | None,
         typer.Option(help="Widths by measured losses, not by ranking: the file that `elastic sensitivity` wrote."),
     ] = None,
-    keep_at_least: Annotated[
-        float,
-        typer.Option(callback=_more_than_nothing, help="Channels that every layer keeps; below 1, a share of it."),
-    ] = 1,
-    round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1,
-    freeze: options.Freeze = None,
+    bounds: options.Bounds,
     engine: options.Engine = "elastic",
     seed: options.Seed = 0,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     limit: options.Limit = None,
     batch: options.Batch = 250,
     download: options.Download = False,
@@ -117,7 +105,7 @@ def prune(
         raise UnknownName(f"{given}; pass --weights FILE, or --untrained to prune a network of random weights")
     if weights is None:
         torch.manual_seed(seed)
-    opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    opened = open_model(model, weights, **opening.asked)
     images = None if data is None else open_data(data, opened.preprocessing, download)
     learned_from = None
     if data is not None or recover or criterion in NEED_DATA:
@@ -129,7 +117,7 @@ def prune(
         pruned = pruning.prune(
             opened.model, opened.example, target=targets, criterion=criterion,
             normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
-            keep_at_least=keep_at_least, round_to=round_to, freeze=freeze or [], engine=engine, seed=seed,
+            **bounds.asked, engine=engine, seed=seed,
             reduction=reduction, hessian=hessian, data=learned_from, recover=False, curves=curves,  # type: ignore[arg-type]
         )  # fmt: skip
     for warning in told:

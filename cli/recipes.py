@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from elastic.cli.groups import signed
 from elastic.recipes import Recipe, recipe_of
 
 
@@ -24,15 +25,11 @@ def takes_recipe(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..
 
         hints = get_type_hints(verb, include_extras=True)
         own = [
-            parameter.replace(annotation=hints[name])
+            parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             for name, parameter in inspect.signature(verb).parameters.items()
             if name != "recipe"
         ]
-        added = [_option(name, defaults) for name in Recipe.model_fields]
-        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
-        return run
+        return signed(run, [*own, *(_option(name, defaults) for name in Recipe.model_fields)])
 
     return change
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import Steps, note, say, show, table
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def _shares(text: str) -> list[float]:
     return found
 
 
+@takes_groups
 def sensitivity(
+    *,
     model: options.Model,
     weights: options.TrainedWeights,
     data: options.Images,
@@ -45,10 +48,7 @@ def sensitivity(
     freeze: options.Freeze = None,
     engine: options.Engine = "elastic",
     seed: options.Seed = 0,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     batch: options.Batch = 250,
     download: options.Download = False,
     json: options.Json = False,
@@ -65,7 +65,7 @@ def sensitivity(
 
     shares = _shares(widths)
     check_output(output, overwrite=True, suffix=".jsonl")
-    opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    opened = open_model(model, weights, **opening.asked)
     images = open_calibration(data, opened.preprocessing, calibration, batch, seed, download)
     plan = trace(opened.model, opened.example, freeze=freeze or [], engine=engine)
     with warnings.catch_warnings(record=True) as told:

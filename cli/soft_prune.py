@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import say, show
 from elastic.cli.recipes import takes_recipe
 from elastic.cli.training import Bar, Resume, Trackers, beside, rows_of, show_levels, tell
@@ -13,7 +14,9 @@ from elastic.sizes import size_text
 
 
 @takes_recipe(epochs=15, learning_rate=0.05)
+@takes_groups
 def soft_prune(
+    *,
     model: options.Model,
     data: options.Images,
     target: Annotated[
@@ -34,15 +37,10 @@ def soft_prune(
     normalisation: options.Normalisation = None,
     scope: options.Scope = None,
     per: options.Per = None,
-    keep_at_least: Annotated[float, typer.Option(help="Channels that every layer keeps; below 1, a share.")] = 1,
-    round_to: Annotated[int, typer.Option(min=1, help="Keep multiples of so many channels.")] = 1,
-    freeze: options.Freeze = None,
+    bounds: options.Bounds,
     resume: Resume = False,
     tracker: Trackers = None,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -65,12 +63,12 @@ def soft_prune(
     targets = [parse_target(text) for text in target]
     files = beside(output, resume, overwrite)
     torch.manual_seed(recipe.seed)
-    opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    opened = open_model(model, weights, **opening.asked)
     tested = open_data(data, opened.preprocessing, download)
     learned, _ = open_training(data, opened.preprocessing, 0.0, recipe.seed, download)
     asked: dict[str, Any] = {
         "criterion": criterion, "normalisation": normalisation, "scope": scope, "per": per,
-        "keep_at_least": keep_at_least, "round_to": round_to, "freeze": freeze or [], "recover": recover,
+        "recover": recover, **bounds.asked,
     }  # fmt: skip
     with Bar("training") as bar:
         pruned, epochs = soft_pruning.soft_prune(

@@ -1,6 +1,7 @@
 """`elastic train`: a network from scratch, or from the weights that it has."""
 
 from elastic.cli import options
+from elastic.cli.groups import takes_groups
 from elastic.cli.printing import say, show
 from elastic.cli.recipes import takes_recipe
 from elastic.cli.training import Bar, Resume, Trackers, Validation, beside, tell
@@ -8,7 +9,9 @@ from elastic.recipes import Recipe
 
 
 @takes_recipe()
+@takes_groups
 def train(
+    *,
     model: options.Model,
     data: options.Images,
     output: options.Output,
@@ -17,10 +20,7 @@ def train(
     validation: Validation = 0.0,
     resume: Resume = False,
     tracker: Trackers = None,
-    num_classes: options.NumClasses = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    input_size: options.Size = None,
+    opening: options.Opening,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -41,7 +41,7 @@ def train(
     check_output(output.with_suffix(".json"), overwrite, ".json")
     files = beside(output, resume, overwrite)
     torch.manual_seed(recipe.seed)
-    opened = open_model(model, weights, num_classes=num_classes, mean=mean, std=std, size=input_size)
+    opened = open_model(model, weights, **opening.asked)
     tested = open_data(data, opened.preprocessing, download)
     learned, held_out = open_training(data, opened.preprocessing, validation, recipe.seed, download)
     network = opened.model.float()

@@ -17,16 +17,19 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 def reestimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     """Change the running statistics of all batch norms to their averages over the batches; return how many there are.
 
-    All else stays in eval mode. Momentum and the count of batches are as before.
+    Batches [n, ..] count by their sizes. All else stays in eval mode. Momentum and the count of batches are as before.
     """
     norms = [m for m in model.modules() if isinstance(m, BatchNorm) and m.running_mean is not None]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     with eval_mode(model):
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # a plain average
             norm.train()
+        total = 0
         for batch in batches if norms else ():
+            total += len(batch)
+            for norm in norms:
+                norm.momentum = len(batch) / total  # which makes the average over all batches so far, by their sizes
             model(batch)
     for norm, (momentum, count) in zip(norms, before, strict=True):
         norm.momentum, norm.num_batches_tracked = momentum, count

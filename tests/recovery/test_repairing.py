@@ -267,3 +267,10 @@ def test_norms_get_the_statistics_of_the_images():
     torch.testing.assert_close(model[1].running_mean, made.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(model[1].running_var, made.var((0, 2, 3)), atol=1e-5, rtol=1e-4)
     assert (model[1].momentum, model.training) == (0.2, False)
+
+
+def test_batches_count_by_their_sizes():
+    norm = nn.BatchNorm2d(3)
+    x = torch.randn(10, 3, 4, 4)
+    reestimate_norms(norm, [x[:7], x[7:9], x[9:]])
+    torch.testing.assert_close(norm.running_mean, x.mean((0, 2, 3)))
