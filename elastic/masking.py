@@ -6,7 +6,6 @@ cut, so while the two are compared they count only the channels that stay.
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from elastic.cutting import State, each
 from elastic.plan import BoolArray, LevelArray, Plan
+from elastic.roles import made_axes
 
 
 def masked(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ def silenced(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> di
     and units can come back.
     """
     positions = plan.position_levels(levels)
-    makers = _makers(plan)
+    makers = made_axes(plan)
 
     def silence(name: str, tensor: Tensor) -> Tensor:
         axis = makers.get(name, -1)
@@ -45,29 +45,6 @@ def silenced(state: State, plan: Plan, levels: LevelArray, level: int = 0) -> di
         return tensor if found is None else _without(tensor, axis, found <= level)
 
     return each(state, plan, silence)
-
-
-def _makers(plan: Plan) -> dict[str, int]:
-    """Return along which axis of a weight the channels lie that its layer makes.
-
-    Layers that only change channels one by one (depthwise) are left out: with both at zero nothing would learn.
-    """
-    transposed = {
-        layer.weight
-        for layer in plan.layers
-        if layer.weight is not None and (along := plan.axes_of_tensor.get(layer.weight, {})).keys() >= {1}
-        for labels in layer.units.values()
-        if np.array_equal(along[1], labels) and not (0 in along and np.array_equal(along[0], labels))
-    }
-    found: dict[str, int] = {}
-    made: set[int] = set()
-    for name in dict.fromkeys(o.weight for o in plan.operations if o.weight is not None):
-        along, axis = plan.axes_of_tensor.get(name, {}), int(name in transposed)
-        units = set(along[axis].tolist()) if axis in along else set()
-        if units and (1 - axis in along or not units <= made):
-            found[name] = axis
-        made |= units
-    return found
 
 
 def _without(tensor: Tensor, axis: int, stays: BoolArray) -> Tensor:

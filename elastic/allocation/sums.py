@@ -69,6 +69,10 @@ class Sums:
         """Return the cost for axes of these lengths; the size without the file's header."""
         return self._products[quantity].total(lengths)
 
+    def products(self, quantity: str) -> Products:
+        """Return the sum that is the cost; the size without the file's header."""
+        return self._products[quantity]
+
     def savings(self, quantity: str, stays: BoolArray) -> FloatArray:
         """Return what one more unit costs beside those that stay, [units], to first order."""
         slopes = self._products[quantity].slopes(self.lengths(stays))
