@@ -2,8 +2,8 @@
 
     ELASTIC_DATA=DIR python benchmarks/widths.py build/nested/start-0.safetensors [build/nested/grow-0.safetensors]
 
-The files are those that `nested.py` makes of ResNet-20; accuracies are on the 10,000 test images of CIFAR-10, the repair
-looks at 512 training images without labels. Prints a table as Markdown.
+The files are those that `nested.py` makes of ResNet-20; accuracies are on the 10,000 test images of CIFAR-10, the
+repair looks at 512 training images without labels. Prints a table as Markdown.
 """
 
 import argparse
