@@ -1,12 +1,19 @@
-"""Hooks: what changes weights beside the optimiser, after each step and after each epoch."""
+"""Hooks: what a training does beside the optimiser and the loss of its recipe, in each step and after each epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Hook:
-    """Changes weights while they are trained; a training that goes on gives it back what it remembers."""
+    """Has a say in a training; one that goes on gives it back what it remembers."""
+
+    apart: Sequence[nn.Parameter] = ()  # parameters that are trained in a group of their own, without decay
+    rate: float = 1.0  # of these, in shares of the recipe's learning rate
+
+    def penalty(self) -> Tensor | None:
+        """Return what is added to the mean loss over the images of a step, a scalar."""
+        return None
 
     def after_step(self) -> None:
         """Do what has to be done when the optimiser has changed the weights."""

@@ -60,7 +60,7 @@ def train(
 
     Only `parameters` are trained, all of them if None; norms estimate their statistics anew in any case. With a
     `teacher` the loss is partly the distance to its logits. With `validation` images, none of them to be trained on,
-    the weights of the epoch that was best on them are taken. `hook` changes weights beside the optimiser.
+    the weights of the epoch that was best on them are taken. `hook` has a say of its own in it.
 
     With `keep` it is written to that file where the training stands, after each epoch and each minute; the same call
     goes on from there, and ends with the same weights, bit for bit on a CPU with as many threads. `log` is a file of
@@ -147,7 +147,7 @@ class _Run:
 
     def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
         """Change the model to where the training stands, and make what trains it."""
-        optimiser = optimiser_of(self.recipe, self.chosen)
+        optimiser = optimiser_of(self.recipe, self.chosen, self.hook.apart, self.hook.rate)
         self.schedule = schedule_of(self.recipe, optimiser, self.steps, self.standing.step)
         self.model.to(self.accelerator.device)
         self.result.begin(self.recipe.average)
@@ -183,7 +183,9 @@ class _Run:
                 wanted = None if self.guide is None else self.guide(batch.images).float()
         made = [logits.float() for logits in (made if isinstance(made, tuple) else (made,))]
         loss = loss_of(made, batch, self.recipe, wanted)
-        self.accelerator.backward(loss * self.accelerator.num_processes / total)
+        penalty = self.hook.penalty()
+        mean = loss * self.accelerator.num_processes / total  # gradients are averaged over processes
+        self.accelerator.backward(mean if penalty is None else mean + penalty)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.schedule.step()

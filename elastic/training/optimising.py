@@ -1,6 +1,7 @@
 """Optimising: the optimiser and the learning rates of a recipe; all of them torch's own."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,20 @@ from elastic.recipes import Recipe
 START = 0.01  # of the learning rate, at which a warm-up begins
 
 
-def optimiser_of(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return an optimiser; what has one axis or none (norms, biases) is not decayed."""
-    found = list(parameters)
-    groups = [
+def optimiser_of(
+    recipe: Recipe, parameters: Iterable[nn.Parameter], apart: Iterable[nn.Parameter] = (), rate: float = 1.0
+) -> torch.optim.Optimizer:
+    """Return an optimiser; what has one axis or none (norms, biases) is not decayed.
+
+    Those of the parameters that are `apart` are not decayed either, and have `rate` times the learning rate.
+    """
+    own = {id(parameter) for parameter in apart}
+    given = list(parameters)
+    found, others = [p for p in given if id(p) not in own], [p for p in given if id(p) in own]
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in found if p.dim() > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in found if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": others, "weight_decay": 0.0, "lr": rate * recipe.learning_rate},
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimiser == "adamw":
@@ -39,8 +48,9 @@ def schedule_of(recipe: Recipe, optimiser: torch.optim.Optimizer, steps: int, do
     """
     rising = round(recipe.warm_up * steps)
     if recipe.schedule == "one-cycle":
+        rates = [float(group["lr"]) for group in optimiser.param_groups]
         share = min(max(recipe.warm_up, 1 / steps), 0.99)
-        schedule: LRScheduler = OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps + 1, pct_start=share)
+        schedule: LRScheduler = OneCycleLR(optimiser, rates, total_steps=steps + 1, pct_start=share)
     else:
         schedule = _falling(recipe, optimiser, steps - rising)
         if rising:
