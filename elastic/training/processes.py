@@ -24,10 +24,5 @@ def main_first() -> Iterator[None]:
 def leave_processes() -> None:
     """Leave the other processes, at the end of a program: who just exits may be caught in the middle of a message."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        if "gloo" in str(torch.distributed.get_backend()):
-            # Of a plain barrier one process may be through while the other's last message is not: who leaves then cuts
-            # it off. Here the first process has heard of all, and has answered, before anybody leaves.
-            torch.distributed.monitored_barrier()
-        else:
-            torch.distributed.barrier()
+        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
