@@ -37,7 +37,7 @@ def table(records: Mapping[str, Record]) -> str:
             "level in a network of its own. With its real budget, on a GPU: "
             "`python benchmarks/nested.py --epochs 100 --folder build/gpu`.",
             markdown(["", *(f" {level}" for level in levels)], rows),
-            f"Training took: {seconds}.",
+            f"Training took: {seconds}. Other work ran on the same two cores, so one run alone takes less.",
             setting(("torch",), records.values()),
         ]
     )

@@ -19,11 +19,16 @@ def export(
         str | None, typer.Option(help="Not a level but macs=40%, or of params, size: anything between two levels.")
     ] = None,
     data: options.Data = None,
-    calibration: Annotated[int, typer.Option(min=1, help="With --target: training images for the repair.")] = 512,
+    calibration: Annotated[
+        int | None, typer.Option(min=1, help="With --target: training images for the repair (512).")
+    ] = None,
     recover: Annotated[
-        bool, typer.Option("--recover/--no-recover", help="With --target: fit it, or estimate its norms alone.")
-    ] = True,
-    seed: options.Seed = 0,
+        bool | None,
+        typer.Option("--recover/--no-recover", help="With --target: fit it (the default), or its norms alone."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="With --target: seed of the choice of images (0).")
+    ] = None,
     download: options.Download = False,
     model: options.OwnModel = None,
     overwrite: options.Overwrite = False,
@@ -40,8 +45,12 @@ def export(
     from elastic.errors import UnknownName
     from elastic.widths import load_width
 
-    if target is None and data is not None:
-        raise UnknownName("--data is for a --target between two levels; a level is exported as it is")
+    of_images = {"--calibration": calibration, "--seed": seed, "--download": download or None}
+    of_target = {"--data": data, "--recover or --no-recover": recover, **of_images}
+    if target is None and (idle := [name for name, value in of_target.items() if value is not None]):
+        raise UnknownName(f"{idle[0]} is for a --target between two levels; a level is exported as it is")
+    if data is None and (idle := [name for name, value in of_images.items() if value is not None]):
+        raise UnknownName(f"{idle[0]} is about images, and there are none; give --data")
     if target is not None and level is not None:
         raise UnknownName(f"--level {level} and --target {target} were given both; leave one out")
     exporting.check_format(to)
@@ -52,9 +61,13 @@ def export(
         number = level_number(header, level)
         name, network = header.levels[number].name, of_level(number)
     else:
-        images = None if data is None else open_calibration(data, preprocessing, calibration, 250, seed, download)
+        images = None
+        if data is not None:
+            images = open_calibration(data, preprocessing, calibration or 512, 250, seed or 0, download)
         with Steps("fitting layers") as progress:
-            network = load_width(file, target, data=images, recover=recover, network=of_level, progress=progress)
+            network = load_width(
+                file, target, data=images, recover=recover is not False, network=of_level, progress=progress
+            )
         name = target
     done = exporting.export(network, preprocessing.example(), output, to, overwrite=overwrite)  # type: ignore[arg-type]
     what = "level" if target is None else "target"

@@ -32,7 +32,7 @@ def rebuild(
 
     Example: elastic rebuild net.safetensors -o whole.safetensors --against resnet56.safetensors
     """
-    from elastic.checkpoint import load_around, load_state
+    from elastic.checkpoint import load_around
     from elastic.cli.networks import check_output, level_number
     from elastic.data import Preprocessing
     from elastic.errors import UnknownName
@@ -53,8 +53,8 @@ def rebuild(
     if core is not None:
         inside = level_number(header, core)
         verify_level(file, inside)
-        around, own = load_around(file, inside, number), load_state(file, number)
-        moved = sum(not same_bits(tensor, own[name]) for name, tensor in around.items())
+        around = load_around(file, inside, number)
+        moved = sum(not same_bits(tensor, restored(tensors[name])) for name, tensor in around.items())
         tensors = {name: stored(tensor) for name, tensor in around.items()}
     same = None
     if against is not None:

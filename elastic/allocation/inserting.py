@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from elastic.allocation.bounds import Room
+from elastic.allocation.bounds import Bounds, Room
 from elastic.allocation.choosing import rank
 from elastic.allocation.ordering import Normalisation, Scores
 from elastic.allocation.scopes import Scope
@@ -52,8 +52,8 @@ def insert_level(
     least, most = (
         np.bincount(plan.group_of_unit[levels <= level], minlength=len(plan.groups)) for level in (lower, lower + 1)
     )
-    step = [round_to // np.gcd(round_to, group.positions_per_unit) for group in plan.groups]
-    search = Search(costs, Sums(plan), order, Room(least, most, np.array(step, np.int64)))
+    step = Bounds(round_to=round_to).room(plan).step
+    search = Search(costs, Sums(plan), order, Room(least, most, step))
     stays = search.stays(search.choose(target, most))
     if not (stays & (levels > lower)).any():
         return levels, lower

@@ -14,7 +14,7 @@ from elastic.nesting.family import Measure, family_of
 from elastic.nesting.growing import TOGETHER, grow
 from elastic.nesting.joint import NORMS, Norms, train_jointly
 from elastic.recipes import Recipe
-from elastic.training import Epoch, Moment, is_main
+from elastic.training import Epoch, Moment, is_main, wait_for_all
 
 Way = Literal["grow", "joint"]
 WAYS: tuple[str, ...] = get_args(Way)
@@ -86,6 +86,7 @@ def nest(
         states, epochs = train_jointly(family, dataset, recipe, of_level(None), between=between, norms=norms)
         found = {None: epochs}
     told = {called(level): each for level, each in found.items()}
+    wait_for_all()  # none reads the input any more, which the caller may delete now
     if not is_main():
         return told
     networks = {level: _with(family.network(level), state) for level, state in states.items()}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from elastic.attention import set_all_free
 from elastic.fitting import fit
+from elastic.plain import LIVE
 from elastic.runtime.stores import Key, Layout, Stores
 
 Value = int | tuple[Any, ...] | list[Any]
@@ -197,7 +198,7 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 
 def own_class(network: nn.Module) -> type[nn.Module]:
     """Return the class that a network had before it was made elastic."""
-    return next(each for each in type(network).__mro__ if not hasattr(each, "_elastic_class"))
+    return next(each for each in type(network).__mro__ if not hasattr(each, LIVE))
 
 
 def _home(network: nn.Module, name: str) -> tuple[dict[str, Any], str]:

@@ -4,7 +4,7 @@ from elastic.recipes import Recipe, recipe_of
 from elastic.training.hooks import Hook
 from elastic.training.loop import train
 from elastic.training.optimising import norm_parameters
-from elastic.training.processes import is_main, leave_processes, main_first
+from elastic.training.processes import is_main, leave_processes, main_first, wait_for_all
 from elastic.training.records import Epoch, Moment
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "norm_parameters",
     "recipe_of",
     "train",
+    "wait_for_all",
 ]

@@ -21,6 +21,11 @@ def main_first() -> Iterator[None]:
         yield
 
 
+def wait_for_all() -> None:
+    """Wait until all processes have come to the same point."""
+    Accelerator().wait_for_everyone()
+
+
 def leave_processes() -> None:
     """Leave the other processes, at the end of a program: who just exits may be caught in the middle of a message."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -213,3 +213,11 @@ def test_a_width_between_two_levels_exports(elastic, net, how):
     count = sum(tensor.numel() for tensor in load_file("out.safetensors").values())
     smaller, larger = (sum(t.numel() for t in toolkit.load_state(net, level).values()) for level in LEVELS[:2])
     assert smaller < count < larger
+
+
+@pytest.mark.parametrize("option", ["--data digits", "--no-recover", "--calibration 8", "--seed 3", "--download"])
+def test_a_level_is_exported_without_options_of_a_target(elastic, net, option):
+    done = elastic(f"export {net} {option} --to state-dict -o out.safetensors")
+    assert done.code != 0
+    assert f"{option.split()[0]} " in done.err
+    assert "is for a --target" in done.err
