@@ -8,7 +8,8 @@ import elastic
 from elastic.costs import CostModel
 from elastic.errors import UnknownName
 from elastic.fitting import fitted
-from elastic.gates import OPENINGS, Gated, Gates, Price
+from elastic.gates import OPENINGS, Gates
+from elastic.gates.channels import Gated, Price
 from elastic.proofs import relative_error
 from elastic.targets import QUANTITIES
 from tests.wirings import WIRINGS

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elastic.gates.gated import Gated
-from elastic.gates.price import Price
+from elastic.gates.channels.gated import Gated
+from elastic.gates.channels.price import Price
 from elastic.training import Hook
 
 
