@@ -15,6 +15,7 @@ from elastic.cli import (
     evaluate,
     export,
     fine_tune,
+    gate,
     info,
     nest,
     prune,
@@ -43,6 +44,7 @@ app.command("train")(train.train)
 app.command("fine-tune")(fine_tune.fine_tune)
 app.command("nest")(nest.nest)
 app.command("soft-prune")(soft_prune.soft_prune)
+app.add_typer(gate.app, name="gate")
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)

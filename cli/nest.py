@@ -12,7 +12,7 @@ from elastic.cli import options
 from elastic.cli.groups import takes_groups
 from elastic.cli.printing import note, say, show
 from elastic.cli.recipes import takes_recipe
-from elastic.cli.training import Bar, Resume, Trackers, refuse_unasked, rows_of, show_levels, tell
+from elastic.cli.training import Bars, Resume, Trackers, refuse_unasked, rows_of, show_levels, tell
 from elastic.recipes import Recipe
 from elastic.sizes import size_text
 
@@ -86,26 +86,17 @@ def nest(
     tested = open_data(data, preprocessing, download)
     learned, _ = open_training(data, preprocessing, 0.0, recipe.seed, download)
     own = model or (network if start == files.start and ":" in network else None)
-    bars: dict[str, Bar] = {}
-
-    def progress(name: str, moment: Any) -> None:
-        bars.setdefault(name, Bar(f"training {name}")).show(moment)
-        if moment.done == moment.total:
-            bars[name].stop()
 
     def report(name: str, epoch: Any) -> None:
         tell(epoch, name)
 
-    try:
+    with Bars() as bars:
         told = nesting.nest(
             start, output, learned, recipe, way=way, overwrite=overwrite,  # type: ignore[arg-type]
             network=partial(load_level, start, header, own_model=own),
             measure=lambda each: {"top1": measure(each, tested, what="testing", batch=250).top1},
-            keep=files.keep, log=files.log, progress=progress, report=report, trackers=tracker or (), **asked,
+            keep=files.keep, log=files.log, progress=bars.show, report=report, trackers=tracker or (), **asked,
         )  # fmt: skip
-    finally:
-        for bar in bars.values():
-            bar.stop()
     if not is_main():
         return
     files.delete_what_is_over()

@@ -1,7 +1,7 @@
 """What verbs that train have in common: held-out images, going on where one was stopped, and what is shown."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -55,6 +55,26 @@ class Bar(Steps):
         """Show where it stands."""
         told = f"loss {moment.loss:.3f}, {moment.top1:.1f} %, {moment.images_per_second:,.0f} images a second"
         self(moment.done, moment.total, told)
+
+
+class Bars:
+    """A bar for each of several trainings, by name; all are gone when it ends."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Bar] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in self.shown.values():
+            bar.stop()
+
+    def show(self, name: str, moment: "Moment") -> None:
+        """Show where one of them stands."""
+        self.shown.setdefault(name, Bar(f"training {name}")).show(moment)
+        if moment.done == moment.total:
+            self.shown[name].stop()
 
 
 def rows_of(header: "Header") -> list[dict[str, Any]]:

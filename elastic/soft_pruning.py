@@ -127,6 +127,11 @@ class Softening(Hook):
     def __post_init__(self) -> None:
         self.zeroed: BoolArray = np.zeros(self.choice.plan.units, np.bool_)
 
+    def settings(self) -> Mapping[str, Any]:
+        """Return what it comes to, and how."""
+        choice = self.choice
+        return {"ramp": self.ramp, "targets": list(map(str, choice.targets)), **choice.ranking.recipe, **choice.bounds}
+
     def after_epoch(self, epoch: int, epochs: int) -> Mapping[str, float]:
         """Choose, and set to zero unless it is the last epoch."""
         share = 1.0 if epoch >= self.ramp * epochs else epoch / (self.ramp * epochs)

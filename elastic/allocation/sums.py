@@ -49,6 +49,7 @@ class Sums:
         self._known: dict[bytes, int] = {}
         self._labels: list[IntArray] = []
         numbers = {home: self._number(labels) for home, labels in plan.axes.items()}
+        self.numbers = numbers  # of the axes where something can leave, by tensor and axis
         of_weight = {name: [numbers[name, axis] for axis in axes] for name, axes in plan.axes_of_tensor.items()}
         along = [[self._number(np.array(labels, np.int64)) for labels in o.along] for o in plan.operations]
         elements = {}  # of each tensor, as a product

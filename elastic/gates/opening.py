@@ -44,20 +44,33 @@ class Gates(nn.Module):
             return self.hard()
         if self.opening == "hard-concrete":
             return self._concrete()
-        soft = torch.sigmoid(self.logits / self.temperature)
-        return soft + (self.hard() - soft).detach() if self.opening == "binary" else soft
+        return self._sigmoid()
+
+    def soft(self) -> Tensor:
+        """Return how far each gate is open without noise, [units]."""
+        if self.opening == "hard-concrete":
+            return _stretched(torch.sigmoid(self.logits))
+        return self._sigmoid()
 
     def priced(self) -> Tensor:
         """Return what of each unit's cost is paid, [units]: the expectation that it stays."""
         if self.opening == "hard-concrete":
             return torch.sigmoid(self.logits - self.temperature * math.log(-LOW / HIGH))
-        return torch.sigmoid(self.logits / self.temperature)
+        return self._sigmoid()
 
     def hard(self) -> Tensor:
         """Return 1 for each unit that stays, 0 for each that leaves, [units]."""
         return (self.logits > 0).to(self.logits.dtype)
 
+    def _sigmoid(self) -> Tensor:
+        soft = torch.sigmoid(self.logits / self.temperature)
+        return soft + (self.hard() - soft).detach() if self.opening == "binary" else soft
+
     def _concrete(self) -> Tensor:
         noise = torch.rand_like(self.logits).clamp(1e-6, 1 - 1e-6)
         soft = torch.sigmoid((noise.logit() + self.logits) / self.temperature)
-        return (soft * (HIGH - LOW) + LOW).clamp(0, 1)
+        return _stretched(soft)
+
+
+def _stretched(soft: Tensor) -> Tensor:
+    return (soft * (HIGH - LOW) + LOW).clamp(0, 1)

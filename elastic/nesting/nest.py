@@ -14,7 +14,7 @@ from elastic.nesting.family import Measure, family_of
 from elastic.nesting.growing import TOGETHER, grow
 from elastic.nesting.joint import NORMS, Norms, train_jointly
 from elastic.recipes import Recipe
-from elastic.training import Epoch, Moment, is_main, wait_for_all
+from elastic.training import Epoch, Moment, is_main, numbered, wait_for_all
 
 Way = Literal["grow", "joint"]
 WAYS: tuple[str, ...] = get_args(Way)
@@ -101,13 +101,6 @@ def nest(
         overwrite=overwrite,
     )  # fmt: skip
     return told
-
-
-def numbered(path: str | Path | None, level: int | None) -> Path | None:
-    """Return the name of a level's file: `net.training` becomes `net.0.training`."""
-    if path is None or level is None:
-        return None if path is None else Path(path)
-    return Path(path).with_suffix(f".{level}{Path(path).suffix}")
 
 
 def _with(network: nn.Module, state: Mapping[str, Any]) -> nn.Module:

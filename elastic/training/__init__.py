@@ -2,6 +2,7 @@
 
 from elastic.recipes import Recipe, recipe_of
 from elastic.training.hooks import Hook
+from elastic.training.keeping import numbered
 from elastic.training.loop import train
 from elastic.training.optimising import norm_parameters
 from elastic.training.processes import is_main, leave_processes, main_first, wait_for_all
@@ -16,6 +17,7 @@ __all__ = [
     "leave_processes",
     "main_first",
     "norm_parameters",
+    "numbered",
     "recipe_of",
     "train",
     "wait_for_all",

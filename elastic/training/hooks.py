@@ -1,6 +1,7 @@
 """Hooks: what a training does beside the optimiser and the loss of its recipe, in each step and after each epoch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,6 +11,13 @@ class Hook:
 
     apart: Sequence[nn.Parameter] = ()  # parameters that are trained in a group of their own, without decay
     rate: float = 1.0  # of these, in shares of the recipe's learning rate
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return, as plain data, what decides what it does; a training goes on only with the same."""
+        return {}
+
+    def begin(self, steps: int) -> None:
+        """Learn how many steps there will be, those that are done already among them."""
 
     def penalty(self) -> Tensor | None:
         """Return what is added to the mean loss over the images of a step, a scalar."""

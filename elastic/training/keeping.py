@@ -7,7 +7,7 @@ on a CPU with as many threads.
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as as_bytes
 from torch import Tensor
@@ -27,6 +27,7 @@ OTHERWISE = {
     "images": "another number of images",
     "validation": "another number of images to validate on",
     "teacher": "another teacher, or none",
+    "hook": "other targets, or other settings of what is trained beside the weights",
 }
 
 
@@ -41,6 +42,7 @@ class Begun(BaseModel):
     images: int
     validation: int
     teacher: str
+    hook: dict[str, JsonValue]
 
 
 class Standing(BaseModel):
@@ -88,3 +90,10 @@ def read_standing(path: Path, begun: Begun) -> tuple[Standing, dict[str, Tensor]
                 f"{path} is of a training with {what}; give the same again to go on with it, or another path to begin"
             )
     return standing, tensors
+
+
+def numbered(path: str | Path | None, number: int | None) -> Path | None:
+    """Return the name of the file of one of several trainings: `net.training` becomes `net.0.training`."""
+    if path is None or number is None:
+        return None if path is None else Path(path)
+    return Path(path).with_suffix(f".{number}{Path(path).suffix}")

@@ -143,6 +143,7 @@ class _Run:
             images=_count(self.dataset),
             validation=0 if self.validation is None else _count(self.validation),
             teacher="" if self.teacher is None else of_weights(self.teacher.state_dict()),
+            hook=dict(self.hook.settings()),
         )
 
     def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
@@ -151,6 +152,7 @@ class _Run:
         self.schedule = schedule_of(self.recipe, optimiser, self.steps, self.standing.step)
         self.model.to(self.accelerator.device)
         self.result.begin(self.recipe.average)
+        self.hook.begin(self.steps)
         if tensors:
             self.result.load({part: _under(tensors, part) for part in ("model", "average", "best")})
             load_optimiser(optimiser, _under(tensors, "optimiser"))

@@ -26,12 +26,14 @@ class Gated(nn.Module):
         """Take over the network and the gates."""
         super().__init__()
         self.network, self.gates = network, gates
+        self.is_soft = False  # whether gates are as far open in eval mode as in training, but without noise
         self.places = places_of(plan)
         self._labels: dict[str, Tensor] = {}
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """Return what the network makes with its gates as far open as they are."""
-        return functional_call(self.network, self.weights(self.gates()), inputs, named)
+        opened = self.gates.soft() if self.is_soft and not self.training else self.gates()
+        return functional_call(self.network, self.weights(opened), inputs, named)
 
     def weights(self, opened: Tensor) -> dict[str, Tensor]:
         """Return the weights of what reads channels, multiplied by gates [units]."""

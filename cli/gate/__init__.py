@@ -1,0 +1,8 @@
+"""`elastic gate`: learn what stays beside the weights: channels, or single weights."""
+
+import typer
+
+from elastic.cli.gate.channels import channels
+
+app = typer.Typer(help="Learn what stays beside the weights.", rich_markup_mode=None, no_args_is_help=True)
+app.command("channels")(channels)

@@ -1,0 +1,158 @@
+"""Gate channels: learn which ones stay beside the weights, at the price of what they cost; then cut, and tune.
+
+Gates of sigmoids whose temperature falls were published as latency-aware gates, with the mean gate for a price and no
+cut; here the price is the plan's own count, or a table of times, and a controller brings it to the target.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.special
+from torch import nn
+from torch.utils.data import Dataset
+
+from elastic.data import evaluate, images_loader
+from elastic.errors import InvalidRecipe
+from elastic.gates.channels.aims import aims_of
+from elastic.gates.channels.gated import Gated
+from elastic.gates.channels.latency import LatencyTable
+from elastic.gates.channels.stages import FloatArray, Measure, Stage, Stages
+from elastic.gates.opening import Gates
+from elastic.gating import Gating
+from elastic.plan import LevelArray
+from elastic.precision import computable
+from elastic.pruning import Pruned
+from elastic.recipes import Recipe
+from elastic.tensors import take_dtypes
+from elastic.tracing import Example, trace
+from elastic.tracing.tracer import DEFAULT
+from elastic.training import Epoch, Moment, numbered
+
+CALIBRATION, BATCH = 512, 250  # images for norms
+
+
+def gate_channels(
+    model: nn.Module,
+    example: Example,
+    dataset: Dataset[Any],
+    recipe: Recipe | None = None,
+    *,
+    target: str | Sequence[str] = (),
+    strength: Sequence[float] = (),
+    price: str = "macs",
+    table: LatencyTable | None = None,
+    gating: Gating | None = None,
+    fine_tune: Recipe | None = None,
+    validation: Dataset[Any] | None = None,
+    calibration: int = CALIBRATION,
+    measure: Measure | None = None,
+    keep_at_least: float = 1,
+    round_to: int = 1,
+    freeze: Sequence[str] = (),
+    engine: str = DEFAULT,
+    keep: str | Path | None = None,
+    log: str | Path | None = None,
+    progress: Callable[[str, Moment], None] | None = None,
+    report: Callable[[str, Epoch], None] | None = None,
+    **training: Any,
+) -> tuple[Pruned, tuple[Stage, ...]]:
+    """Return the model cut to what gates have learned for each target or strength, and what each came to.
+
+    A copy of the model is trained with one gate for each unit of its plan, of which the model is the teacher. Targets,
+    such as `macs=60%` or, with a `table`, `latency=60%`, and strengths of a `price` ("macs", "params", "size") are gone
+    through from the largest network to the smallest: what one closes stays closed, so levels are nested. Each is then
+    cut, its norms are estimated anew on so many images for `calibration`, and it is trained by `fine_tune` where that
+    is given. The largest level of the result is the model itself, bit for bit; a strength that closes no gate is none.
+
+    `validation` images, not to be trained on, are judged after each epoch, soft and hard; `measure` gives the accuracy
+    of a network for the stages. `keep` and `log` are files as those of `train`, one for each training, whose number is
+    in the name; `progress` and `report` are told the training's name too; `training` are other options of `train`.
+
+    Raises UnknownName if neither targets nor strengths are given, or both; TargetError for a target of several limits,
+    or one that can't be reached; InvalidRecipe for a patience, and if no strength closes a gate; what `trace`, `train`
+    and `LatencyPrice` raise.
+    """
+    recipe, gating = recipe or Recipe(), gating or Gating()
+    for each in (recipe, fine_tune):
+        if each is not None and each.patience is not None:
+            raise InvalidRecipe("patience ends a training early, and gates need all of its epochs; leave it out")
+    plan = trace(model, example, freeze=freeze, engine=engine)
+    bounds = {"keep_at_least": keep_at_least, "round_to": round_to}
+    price_of, aims = aims_of(plan, [target] if isinstance(target, str) else target, strength, price, table, bounds)
+    gates = Gates(plan.units, gating.opening)
+    nn.init.constant_(gates.logits, gating.begin)
+    gated = Gated(copy.deepcopy(computable(model)), plan, gates)
+    numbers = iter(range(2 * len(aims)))
+
+    def options(name: str) -> dict[str, Any]:
+        number, how = next(numbers), dict(training)
+        if progress is not None:
+            how["progress"] = partial(progress, name)
+        if report is not None:
+            how["report"] = partial(report, name)
+        return how | {"keep": numbered(keep, number), "log": numbered(log, number)}
+
+    stages = Stages(
+        computable(model), plan, dataset, recipe, gating, fine_tune, price_of, bounds,
+        [images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)],
+        None if validation is None else partial(_top1, images_loader(validation, BATCH)), measure, options,
+    )  # fmt: skip
+    found = tuple(stages.run(gated, aim, number) for number, aim in enumerate(aims))
+    closing = closing_stages(found)
+    levels, last = levels_of(closing), len(closing) - 1
+    made = {
+        "gates": {
+            "aims": {stage.aim.name: dict(stage.costs) for stage in found},
+            "price": price_of.quantity,
+            "settings": gating.model_dump(mode="json"),
+            "training": recipe.model_dump(mode="json"),
+            "fine_tune": None if fine_tune is None else fine_tune.model_dump(mode="json"),
+        },
+        **bounds,
+        "freeze": list(freeze),
+        "engine": engine,
+    }
+    targets = [aim.target for aim in reversed(aims) if aim.target is not None]
+    tuned = {last - number: take_dtypes(stage.network, model.state_dict()) for number, stage in enumerate(closing)}
+    return Pruned(model, plan, scores_of(closing, levels), levels, tuple(targets), made, tuned), found
+
+
+def closing_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Return the stages that closed a gate, each of which is a level. Raises InvalidRecipe if there are none."""
+    before = (np.ones_like(stages[0].stays), *(stage.stays for stage in stages))
+    found = tuple(stage for stage, left in zip(stages, before, strict=False) if not np.array_equal(stage.stays, left))
+    if not found:
+        raise InvalidRecipe(f"{stages[-1].aim.name} closed no gate; give a higher strength, or more epochs")
+    return found
+
+
+def levels_of(stages: Sequence[Stage]) -> LevelArray:
+    """Return the level at which each unit first exists, [units]; the stages go from the largest to the smallest."""
+    stays = np.stack([stage.stays for stage in stages])  # [stages, units]
+    levels: LevelArray = (len(stages) - stays.sum(0)).astype(np.uint8)
+    return levels
+
+
+def scores_of(stages: Sequence[Stage], levels: LevelArray) -> FloatArray:
+    """Return scores by which units leave in the order in which gates closed, [units], all above 0.
+
+    A unit has the opening of its gate in the stage that closed it, and 1 more for each stage that it lived through.
+    """
+    closing = np.maximum(0, len(stages) - levels.astype(np.int64))  # the stage that closed it; the last for the others
+    soft = np.stack([_opening(stage.logits) for stage in stages])
+    number = np.minimum(closing, len(stages) - 1)
+    found: FloatArray = soft[number, np.arange(len(levels))] + closing
+    return found
+
+
+def _opening(logits: FloatArray) -> FloatArray:
+    found: FloatArray = scipy.special.expit(logits)
+    return found
+
+
+def _top1(loader: Any, network: nn.Module) -> float:
+    return evaluate(network, loader, next(network.parameters()).device).top1

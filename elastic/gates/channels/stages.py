@@ -1,0 +1,124 @@
+"""Stages: each aim in turn, from the largest network to the smallest; what one closes stays closed in the next."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from elastic.allocation import Bounds
+from elastic.costs import CostModel
+from elastic.cutting import cut
+from elastic.fitting import fitted
+from elastic.gates.channels.aims import Aim, Pricing
+from elastic.gates.channels.gated import Gated
+from elastic.gates.channels.learning import Learning
+from elastic.gates.channels.settling import settle, settled, settled_by_price
+from elastic.gating import Gating
+from elastic.plan import BoolArray, Plan
+from elastic.recipes import Recipe
+from elastic.recovery import reestimate_norms
+from elastic.targets import QUANTITIES
+from elastic.training import Epoch, train
+
+FloatArray = npt.NDArray[np.float64]
+Measure = Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What one aim came to. Costs are shares of the whole network's, accuracies in percent."""
+
+    aim: Aim
+    logits: FloatArray  # [units], as learned
+    soft: FloatArray  # [units], how far each gate was open
+    stays: BoolArray  # [units], once settled
+    changed: int  # units that were settled otherwise than their logits say
+    costs: Mapping[str, float]  # soft, hard (as learned), settled
+    epochs: tuple[Epoch, ...]
+    tuning: tuple[Epoch, ...]
+    network: nn.Module  # cut, with norms estimated anew, and tuned
+    top1: Mapping[str, float]  # soft, hard, cut, recovered, tuned; empty if nothing was measured
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """What all stages have in common."""
+
+    model: nn.Module  # the teacher, and what is cut
+    plan: Plan
+    dataset: Dataset[Any]
+    recipe: Recipe
+    gating: Gating
+    fine_tune: Recipe | None
+    price: Pricing
+    bounds: Mapping[str, Any]
+    calibration: Sequence[Tensor]
+    judge: Measure | None
+    measure: Measure | None
+    options: Callable[[str], Mapping[str, Any]]  # of `train`, by the name of what is trained
+
+    def run(self, gated: Gated, aim: Aim, number: int) -> Stage:
+        """Change the gated network to what the aim makes of it, with settled gates; cut it, and tune what is left."""
+        plan, gates, found = self.plan, gated.gates, _Accuracies(self.measure)
+        floors = [(group, Bounds(**self.bounds).kept(group, 0)) for group in plan.groups]
+        learning = Learning(gated, self.price, aim, self.gating, floors=floors, judge=self.judge)
+        epochs = self._train(gated, self.recipe, number, f"{aim.name}, gates", hook=learning)
+        gated.is_soft = True
+        found.add("soft", gated)
+        gated.is_soft = False
+        logits, soft = _array(gates.logits), _array(gates.priced())
+        was_open = logits > 0
+        stays = self._settled(gated, aim, was_open)
+        settle(gates, stays)
+        found.add("hard", gated)
+        levels = (~stays).astype(np.uint8)
+        network = fitted(self.model, cut(gated.network.state_dict(), plan, levels, 0), plan.sizes(levels, 0)).eval()
+        found.add("cut", network)
+        if reestimate_norms(network, self.calibration):
+            found.add("recovered", network)
+        tuning: tuple[Epoch, ...] = ()
+        if self.fine_tune is not None:
+            tuning = self._train(network, self.fine_tune, number, f"{aim.name}, cut")
+            found.add("tuned", network)
+        costs = {"soft": self._cost(soft), "hard": self._cost(was_open), "settled": self._cost(stays)}
+        changed = int((stays != was_open).sum())
+        return Stage(aim, logits, soft, stays, changed, costs, epochs, tuning, network, found.top1)
+
+    def _train(self, network: nn.Module, recipe: Recipe, number: int, name: str, **more: Any) -> tuple[Epoch, ...]:
+        own = recipe.model_copy(update={"seed": (recipe.seed + number) % 2**31})
+        teacher = None if recipe.distil == 0 else self.model
+        return train(network.requires_grad_(True), self.dataset, own, teacher=teacher, **more, **self.options(name))
+
+    def _settled(self, gated: Gated, aim: Aim, was_open: BoolArray) -> BoolArray:
+        quantity = self.price.quantity
+        if quantity not in QUANTITIES:
+            share = self._cost(was_open) if aim.share is None else aim.share
+            return settled_by_price(self.plan, gated.gates, self.price, share, self.bounds)
+        amount = CostModel(self.plan).cost(was_open)[quantity]
+        target = f"{quantity}={amount}" if aim.share is None else aim.name
+        return settled(self.plan, gated.gates, target, self.bounds)
+
+    def _cost(self, opened: FloatArray | BoolArray) -> float:
+        return float(self.price(torch.from_numpy(opened.astype(np.float64))))
+
+
+@dataclass(eq=False)
+class _Accuracies:
+    measure: Measure | None
+
+    def __post_init__(self) -> None:
+        self.top1: dict[str, float] = {}
+
+    def add(self, name: str, network: nn.Module) -> None:
+        if self.measure is not None:
+            self.top1[name] = self.measure(network)
+
+
+def _array(tensor: Tensor) -> FloatArray:
+    found: FloatArray = tensor.detach().double().cpu().numpy()
+    return found

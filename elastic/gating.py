@@ -1,0 +1,56 @@
+"""Gating: how gates are learned, as plain data, and the published settings by name."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from elastic.errors import InvalidRecipe, UnknownName
+
+ChannelOpening = Literal["sigmoid", "hard-concrete", "binary"]
+
+
+def _told(text: str, **bounds: Any) -> Any:
+    return Field(description=text, allow_inf_nan=False, **bounds)
+
+
+class Gating(BaseModel):
+    """All that decides how gates are learned, beside the recipe of the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    opening: Annotated[ChannelOpening, Field(description="Of gates: sigmoid, hard-concrete or binary.")] = "sigmoid"
+    begin: Annotated[float, _told("Logit of each gate at first.", gt=0)] = 2.0
+    hottest: Annotated[float, _told("Temperature of gates in the first epoch.", gt=0)] = 5.0
+    cooling: Annotated[float, _told("By what each epoch multiplies the temperature.", gt=0, le=1)] = 0.9
+    coldest: Annotated[float, _told("The least temperature.", gt=0)] = 0.5
+    rate: Annotated[float, _told("Learning rate of gates, in learning rates of weights.", gt=0)] = 1.0
+    ramp: Annotated[float, _told("Share of the steps in which the goal falls to the target.", ge=0, le=1)] = 0.5
+    proportional: Annotated[float, _told("Strength of the price by the cost above the goal.", ge=0)] = 20.0
+    integral: Annotated[float, _told("The same, and added up in each step.", ge=0)] = 0.05
+    polarisation: Annotated[float, _told("Strength of what drives gates away from their mean.", ge=0)] = 0.0
+
+
+PRESETS: dict[str, Gating] = {
+    # Sigmoid gates of logits that begin at 2; T = max(0.5, 5 * 0.9^epoch).
+    "lag": Gating(),
+    # Louizos et al., ICLR 2018: temperature 2/3.
+    "hard-concrete": Gating(opening="hard-concrete", hottest=2 / 3, cooling=1, coldest=2 / 3),
+    "binary": Gating(opening="binary", hottest=1, cooling=1, coldest=1),
+}
+
+
+def gating_of(preset: str = "lag", **options: Any) -> Gating:
+    """Return a preset with these options in place of its own.
+
+    Raises UnknownName for another preset, InvalidRecipe for what is no option, or out of its range.
+    """
+    if preset not in PRESETS:
+        raise UnknownName(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    try:
+        return Gating(**{**PRESETS[preset].model_dump(), **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InvalidRecipe(f"gates have no option {name!r}; known: {', '.join(Gating.model_fields)}") from error
+        raise InvalidRecipe(f"{name}={first['input']!r} can't be followed: {first['msg']}") from error
