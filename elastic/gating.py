@@ -23,10 +23,10 @@ class Gating(BaseModel):
     hottest: Annotated[float, _told("Temperature of gates in the first epoch.", gt=0)] = 5.0
     cooling: Annotated[float, _told("By what each epoch multiplies the temperature.", gt=0, le=1)] = 0.9
     coldest: Annotated[float, _told("The least temperature.", gt=0)] = 0.5
-    rate: Annotated[float, _told("Learning rate of gates, in learning rates of weights.", gt=0)] = 1.0
+    rate: Annotated[float, _told("Learning rate of gates, in learning rates of weights.", gt=0)] = 200.0
     ramp: Annotated[float, _told("Share of the steps in which the goal falls to the target.", ge=0, le=1)] = 0.5
-    proportional: Annotated[float, _told("Strength of the price by the cost above the goal.", ge=0)] = 20.0
-    integral: Annotated[float, _told("The same, and added up in each step.", ge=0)] = 0.05
+    proportional: Annotated[float, _told("Strength of the price by the cost above the goal.", ge=0)] = 0.05
+    integral: Annotated[float, _told("The same, and added up in each step.", ge=0)] = 2e-4
     polarisation: Annotated[float, _told("Strength of what drives gates away from their mean.", ge=0)] = 0.0
 
 
@@ -35,7 +35,7 @@ PRESETS: dict[str, Gating] = {
     "lag": Gating(),
     # Louizos et al., ICLR 2018: temperature 2/3.
     "hard-concrete": Gating(opening="hard-concrete", hottest=2 / 3, cooling=1, coldest=2 / 3),
-    "binary": Gating(opening="binary", hottest=1, cooling=1, coldest=1),
+    "binary": Gating(opening="binary", hottest=1, cooling=0.7, coldest=0.3),
 }
 
 

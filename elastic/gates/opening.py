@@ -4,8 +4,8 @@
 * `hard-concrete`: Louizos et al., "Learning Sparse Neural Networks through L0 Regularization", ICLR 2018, section 2.2:
   a noisy sigmoid, stretched over 0 and 1 and clipped, so that exact zeros and ones have a probability. What is priced
   is the probability of not being zero (equation 12).
-* `binary`: open or closed, with the gradient of the sigmoid: Bengio et al., "Estimating or Propagating Gradients",
-  arXiv:1308.3432, section 4.
+* `binary`: drawn, open with the probability that the sigmoid gives, and with the sigmoid's gradient: Bengio et al.,
+  "Estimating or Propagating Gradients", arXiv:1308.3432, section 4.
 
 In eval mode, and once hard, a gate is 1 where its logit is above 0, and 0 elsewhere.
 """
@@ -44,13 +44,14 @@ class Gates(nn.Module):
             return self.hard()
         if self.opening == "hard-concrete":
             return self._concrete()
-        return self._sigmoid()
+        soft = self._sigmoid()
+        return soft + (torch.bernoulli(soft) - soft).detach() if self.opening == "binary" else soft
 
     def soft(self) -> Tensor:
         """Return how far each gate is open without noise, [units]."""
         if self.opening == "hard-concrete":
             return _stretched(torch.sigmoid(self.logits))
-        return self._sigmoid()
+        return self.hard() if self.opening == "binary" else self._sigmoid()
 
     def priced(self) -> Tensor:
         """Return what of each unit's cost is paid, [units]: the expectation that it stays."""
@@ -63,8 +64,7 @@ class Gates(nn.Module):
         return (self.logits > 0).to(self.logits.dtype)
 
     def _sigmoid(self) -> Tensor:
-        soft = torch.sigmoid(self.logits / self.temperature)
-        return soft + (self.hard() - soft).detach() if self.opening == "binary" else soft
+        return torch.sigmoid(self.logits / self.temperature)
 
     def _concrete(self) -> Tensor:
         noise = torch.rand_like(self.logits).clamp(1e-6, 1 - 1e-6)

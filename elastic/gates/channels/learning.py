@@ -1,8 +1,10 @@
 """Learning gates: what a step adds to the loss for what the network costs, and how gates become binary.
 
-The price has a strength (lambda). Given a target the strength is found while training: a controller with a proportional
-and an integral term raises it while the network costs more than it should at this point, and lowers it where it costs
-less. The goal falls from what the network costs at first to the target in the first part of the steps.
+The price is the cost as the number of gates that it would be, so that a gate of average cost has 1, at a strength
+(lambda). Given a target the strength is found while training: a controller with a proportional and an integral term
+raises it while the network of hard gates costs more than it should at this point, and lowers it where it costs less:
+soft gates cost less than they will once they are hard. The goal falls from what the network costs at first to the
+target in the first part of the steps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +45,7 @@ class Learning(Hook):
         self.step, self.sum = 0, aim.strength
         with torch.no_grad():
             gated.gates.temperature.fill_(self._temperature(1))
-            self.first = self.paid = float(price(gated.gates.priced()))  # shares of the dense cost
+            self.first = self.paid = float(price(gated.gates.hard()))  # shares of the dense cost
 
     def settings(self) -> Mapping[str, Any]:
         """Return what it comes to, and how."""
@@ -71,10 +73,11 @@ class Learning(Hook):
 
     def penalty(self) -> Tensor:
         """Return the price of the gates at its strength, and how far they are from being polarised."""
-        opened = self.gated.gates.priced()
-        paid = self.price(opened)
-        self.paid = float(paid.detach())
-        found = self.strength * paid
+        gates = self.gated.gates
+        with torch.no_grad():
+            self.paid = float(self.price(gates.hard()))
+        opened = gates.priced()
+        found = self.strength * len(opened) * self.price(opened)
         if self.gating.polarisation:
             found = found - self.gating.polarisation * (opened - opened.mean()).abs().mean()
         return found.float()

@@ -118,14 +118,15 @@ def test_an_opening_falls_to_binary_with_the_temperature():
     assert gates.train()().tolist() == pytest.approx([0, 0, 1, 1], abs=1e-6)
 
 
-def test_binary_gates_are_hard_with_the_slope_of_the_soft():
-    gates = Gates(2, "binary").train()
+def test_binary_gates_are_drawn_with_the_probability_and_the_slope_of_the_sigmoid():
+    gates = Gates(3, "binary").train()
     with torch.no_grad():
-        gates.logits.copy_(torch.tensor([-1.0, 1.0]))
-    made = gates()
-    assert made.tolist() == [0, 1]
-    made.sum().backward()
+        gates.logits.copy_(torch.tensor([-1.0, 0.5, 2.0]))
+        drawn = torch.stack([gates() for _ in range(4000)])
     soft = torch.sigmoid(gates.logits.detach())
+    assert set(drawn.unique().tolist()) == {0, 1}
+    torch.testing.assert_close(drawn.mean(0), soft, atol=0.03, rtol=0)
+    gates().sum().backward()
     torch.testing.assert_close(gates.logits.grad, soft * (1 - soft))
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import Subset, TensorDataset
 
 import elastic
 from elastic import models
+from elastic.costs import CostModel
 from elastic.data import Preprocessing, evaluate, images_loader, load
 from elastic.errors import InvalidRecipe, TargetError, UnknownName
 from elastic.gates import OPENINGS, Gates
@@ -22,7 +23,7 @@ NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 RECIPE = Recipe(epochs=4, shift=1, mirror=False, batch=64, learning_rate=0.05)
 QUICK = RECIPE.model_copy(update={"epochs": 2})
-BINARY = gating_of("binary", rate=20, begin=1)
+BINARY = gating_of("binary", begin=1)
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +132,12 @@ def test_what_goes_on_ends_with_the_same_bits(trained, digits, tmp_path, stopped
 
 
 def test_a_higher_strength_closes_more(trained, digits):
-    _, (weak, strong) = gate_channels(
-        trained, EXAMPLE, digits, QUICK, strength=[4.0, 0.5], gating=BINARY, keep_at_least=0.25
+    pruned, (none, weak, strong) = gate_channels(
+        trained, EXAMPLE, digits, QUICK, strength=[0.3, 0.02, 1e-9], gating=BINARY, keep_at_least=0.25
     )
-    assert [weak.aim.name, strong.aim.name] == ["strength=0.5", "strength=4"]
+    assert [each.aim.name for each in (none, weak, strong)] == ["strength=1e-09", "strength=0.02", "strength=0.3"]
+    assert none.stays.all()
+    assert int(pruned.levels.max()) == 2  # a strength that closes nothing is no level
     assert strong.costs["settled"] < weak.costs["settled"] < 1
 
 
@@ -157,7 +160,7 @@ def learning_of(model, example, gates, share=None, strength=0.0, **settings):
 def test_nothing_closes_without_a_price_and_without_a_task(trained, digits, opening):
     model = copy.deepcopy(trained)
     nn.init.zeros_([m for m in model.modules() if isinstance(m, nn.Linear)][-1].weight)  # no gradient reaches a gate
-    gated, learning = learning_of(model, EXAMPLE, lambda units: Gates(units, opening), rate=100, hottest=1)
+    gated, learning = learning_of(model, EXAMPLE, lambda units: Gates(units, opening), hottest=1)
     recipe = QUICK.model_copy(update={"weight_decay": 0.1, "distil": 0.0})
     train(gated, digits, recipe, hook=learning, parameters=[gated.gates.logits])
     assert torch.equal(gated.gates.logits, torch.full_like(gated.gates.logits, 2.0))
@@ -182,22 +185,14 @@ def test_planted_channels_that_nothing_needs_are_the_ones_that_close(trained, di
     plan = elastic.trace(model, EXAMPLE)
     group = max(plan.groups, key=lambda each: len(each.units))
     planted = np.asarray(group.units)[::2]
-    gated = Gated(model, plan, Gates(plan.units))
+    stays = np.ones(plan.units, np.bool_)
+    stays[planted] = False
     with torch.no_grad():
-        opened = torch.ones(plan.units)
-        opened[torch.from_numpy(planted)] = 0
-        for name, weight in gated.weights(opened).items():
+        for name, weight in Gated(model, plan, Gates(plan.units)).weights(torch.from_numpy(stays).float()).items():
             model.get_parameter(name).copy_(weight)
-    gating = gating_of(preset, rate=30, begin=1)
-    gates = Gates(plan.units, gating.opening)
-    nn.init.constant_(gates.logits, 1.0)
-    gated = Gated(model, plan, gates)
-    learning = Learning(gated, Price(plan), Aim("", strength=0.05), gating)
-    train(gated, digits, QUICK, teacher=model, hook=learning, parameters=[gates.logits])
-    others = np.setdiff1d(np.asarray(group.units), planted)
-    logits = gates.logits.detach().numpy()
-    assert logits[planted].max() < np.median(logits[others])
-    assert logits[planted].max() < 1
+    share = CostModel(plan).cost(stays).macs / CostModel(plan).dense.macs
+    _, (stage,) = gate_channels(model, EXAMPLE, digits, RECIPE, target=f"macs={share:.4%}", gating=gating_of(preset))
+    assert stage.stays[planted].sum() == 0
 
 
 @pytest.mark.parametrize(

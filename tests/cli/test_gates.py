@@ -1,0 +1,99 @@
+"""`elastic gate`: the file, the folder with epochs, pictures and a page, going on after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+import elastic as toolkit
+from elastic.proofs import same_bits
+
+NETWORK = "elastic/digits_resnet"
+TRAIN = "--data digits --batch 64 --no-mirror --shift 1"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    from tests.cli.command_line import run
+
+    path = tmp_path_factory.mktemp("trained") / "weights.safetensors"
+    done = run(f"train {NETWORK} {TRAIN} --epochs 4 -o {path}")
+    assert done.code == 0, done
+    return path
+
+
+def test_gating_leaves_a_file_and_a_folder(elastic, weights, tmp_path):
+    done = elastic(
+        f"gate channels {NETWORK} --weights {weights} {TRAIN} --preset binary --epochs 2 --fine-tune 1 "
+        "--target macs=70% --target macs=40% --validation 0.1 -o n.safetensors --json"
+    )
+    assert done.code == 0, done.err
+    found = done.json
+    assert [row["level"] for row in found["levels"]] == ["macs=40%", "macs=70%", "full"]
+    assert found["levels"][0]["macs"] <= 0.4 * found["levels"][-1]["macs"]
+    stage = found["stages"]["macs=40%"]["top1"]
+    assert stage["hard"] == stage["cut"]
+    assert found["levels"][0]["top1"] == stage["tuned"]
+    whole = toolkit.load_state("n.safetensors", "full")
+    assert all(same_bits(tensor, whole[name]) for name, tensor in load_file(weights).items())
+    folder = tmp_path / "n.report"
+    assert {
+        "report.html",
+        "report.json",
+        "networks.csv",
+        "density.svg",
+        "density.png",
+        "net.0.jsonl",
+        "net.3.jsonl",
+    } <= {path.name for path in folder.iterdir()}
+    assert not list(folder.glob("*.training"))
+    told = json.loads((folder / "net.0.jsonl").read_text().splitlines()[-1])["told"]
+    assert {"density_soft", "density_hard", "macs_soft", "macs_hard", "top1_soft", "top1_hard"} <= told.keys()
+
+
+def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
+    command = (
+        f"gate channels {NETWORK} --weights {weights} {TRAIN} --preset binary --epochs 3 --fine-tune 2 "
+        "--target macs=60% -o"
+    )
+    assert elastic(f"{command} whole.safetensors").code == 0
+    entry = [sys.executable, "-c", "from elastic.cli import main; main()"]
+    for attempt in range(3):
+        resume = ["--resume"] if attempt else []
+        process = subprocess.Popen(
+            [*entry, *command.split(), "killed.safetensors", *resume], cwd=tmp_path, stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        kept = tmp_path / "killed.report" / f"net.{min(attempt, 1)}.training"
+        until, before = time.monotonic() + 120, kept.stat().st_mtime_ns if kept.exists() else 0
+        while process.poll() is None and (not kept.exists() or kept.stat().st_mtime_ns == before):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    if not (tmp_path / "killed.safetensors").exists():
+        assert elastic(f"{command} killed.safetensors").code == 1  # there is a training to go on with
+        assert elastic(f"{command} killed.safetensors --resume").code == 0
+    assert (tmp_path / "killed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ("", 2, "neither was given"),
+        ("--target macs=50% --preset none", 2, "unknown preset 'none'; known: lag, hard-concrete, binary"),
+        ("--target macs=50% --cooling 3", 1, "cooling=3.0 can't be followed"),
+        ("--target macs=50% --latency-table none.json", 1, "can't read the latency table none.json"),
+        ("--target latency=50%", 1, "can't read the target 'latency=50%'"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_at_once(elastic, weights, options, code, told):
+    done = elastic(f"gate channels {NETWORK} --weights {weights} {TRAIN} -o n.safetensors {options}")
+    assert done.code == code
+    assert told in done.err
+    assert done.err.count("error:") == 1
