@@ -7,7 +7,7 @@ from statistics import mean
 from isolated import Record
 from records import markdown, setting
 
-from elastic.picturing import ACCENT, INK, SOFT
+from elastic.reporting.looks import ACCENT, INK, SOFT, new_figure, tidy
 
 ALONE = "alone "
 SHARED = ("grow", "joint")
@@ -45,12 +45,8 @@ def table(records: Mapping[str, Record]) -> str:
 
 def draw(records: Mapping[str, Record], path: Path) -> None:
     """Draw accuracy against the share of the MACs, a line for each way."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     found, levels = accuracies(records), levels_of(records)
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 3.6)
     axes = figure.subplots()
     for way, (label, color, line, marker) in LOOKS.items():
         there = [level for level in levels if (way, level) in found]
@@ -59,8 +55,7 @@ def draw(records: Mapping[str, Record], path: Path) -> None:
     axes.set_xlabel("multiply-accumulates, % of the whole network", color=INK)
     axes.set_ylabel("top-1 on 10,000 test images, %", color=INK)
     axes.set_ylim(bottom=min(mean(top1) for (way, _), top1 in found.items() if way != "start") - 1.5)
-    axes.grid(color=SOFT, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=144)
 

@@ -93,3 +93,7 @@ class InvalidRecipe(ElasticError, ValueError):
 
 class TrainingMismatch(ElasticError, ValueError):
     """A training that was begun of another network, on other images or by another recipe."""
+
+
+class InvalidReport(ElasticError, ValueError):
+    """A report with parts that can't be shown, or can't be files of their own."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-INK, ACCENT, SOFT = "#24292f", "#0b6e99", "#d8dee4"
+from elastic.reporting.looks import ACCENT, INK, new_figure, tidy
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,7 @@ class Point:
 
 def draw_levels(points: Sequence[Point], path: str | Path, title: str) -> None:
     """Write a picture of the levels, smallest first: accuracy against MACs and against bytes; .png, .svg or .pdf."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 3.4)
     figure.suptitle(title, color=INK, fontsize=11)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, values, label in (
@@ -36,8 +32,7 @@ def draw_levels(points: Sequence[Point], path: str | Path, title: str) -> None:
             axes.annotate(text, (value, point.top1), (7, -5), textcoords="offset points", va="top", fontsize=8)
         axes.set_xlabel(label, color=INK)
         axes.set_xlim(0, max(values) * 1.25)
-        axes.grid(color=SOFT, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     lowest = min(p.top1 for p in points)
     left.set_ylim(max(0, lowest - 0.35 * (100 - lowest) - 3), 101)
     left.set_ylabel("held-out accuracy, %", color=INK)

@@ -1,0 +1,56 @@
+"""Pictures: a part drawn for the page, and as files that stand alone. The same part gives the same bytes."""
+
+import io
+import textwrap
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elastic.reporting.looks import INK, SETTINGS, new_figure
+from elastic.reporting.parts import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 144
+CHARACTERS = 10.5  # of a title, on an inch
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture as files with their title and on white paper, and as SVG on none for a page that has the title."""
+
+    svg: bytes
+    png: bytes
+    bare: str
+
+
+def draw(part: Picture) -> Drawn:
+    """Return the picture of a part, whatever the user's own settings of matplotlib are."""
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks is no reason to stop
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        figure = new_figure(*part.size())
+        axes = figure.subplots()
+        part.draw(axes)
+        bare = _svg(figure, transparent=True).decode()
+        title = textwrap.fill(part.title, int(CHARACTERS * figure.get_figwidth()))
+        figure.suptitle(title, color=INK, fontsize=11, fontweight="bold", x=0.015, ha="left")
+        svg = _svg(figure)
+        figure.set_layout_engine("none")  # all is in its place, and finding that takes as long as drawing
+        return Drawn(svg, _png(figure), bare)
+
+
+def _svg(figure: "Figure", *, transparent: bool = False) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+def _png(figure: "Figure") -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,14 @@
+import pytest
+
+from elastic.reporting import write_report
+from tests.reporting.samples import COST, DENSITY, GATES, LEVELS, LOSS, report_of
+
+
+@pytest.fixture(scope="session")
+def report():
+    return report_of(LEVELS, LOSS, COST, DENSITY, GATES)
+
+
+@pytest.fixture(scope="session")
+def folder(report, tmp_path_factory):
+    return write_report(report, tmp_path_factory.mktemp("report")).parent
