@@ -23,10 +23,12 @@ class Gating(BaseModel):
     hottest: Annotated[float, _told("Temperature of gates in the first epoch.", gt=0)] = 5.0
     cooling: Annotated[float, _told("By what each epoch multiplies the temperature.", gt=0, le=1)] = 0.9
     coldest: Annotated[float, _told("The least temperature.", gt=0)] = 0.5
-    rate: Annotated[float, _told("Learning rate of gates, in learning rates of weights.", gt=0)] = 200.0
+    travel: Annotated[float, _told("How far a logit comes if all steps go one way.", gt=0)] = 10.0
     ramp: Annotated[float, _told("Share of the steps in which the goal falls to the target.", ge=0, le=1)] = 0.5
-    proportional: Annotated[float, _told("Strength of the price by the cost above the goal.", ge=0)] = 0.05
-    integral: Annotated[float, _told("The same, and added up in each step.", ge=0)] = 2e-4
+    proportional: Annotated[float, _told("Strength by the cost above the goal.", ge=0)] = 20.0
+    integral: Annotated[float, _told("The same, and added up in each step.", ge=0)] = 0.2
+    draws: Annotated[int, Field(description="Parts of a batch, each with gates drawn for itself.", ge=1)] = 1
+    train_weights: Annotated[bool, Field(description="Train the weights beside the gates, or keep them.")] = True
     polarisation: Annotated[float, _told("Strength of what drives gates away from their mean.", ge=0)] = 0.0
 
 
@@ -34,8 +36,8 @@ PRESETS: dict[str, Gating] = {
     # Sigmoid gates of logits that begin at 2; T = max(0.5, 5 * 0.9^epoch).
     "lag": Gating(),
     # Louizos et al., ICLR 2018: temperature 2/3.
-    "hard-concrete": Gating(opening="hard-concrete", hottest=2 / 3, cooling=1, coldest=2 / 3),
-    "binary": Gating(opening="binary", hottest=1, cooling=0.7, coldest=0.3),
+    "hard-concrete": Gating(opening="hard-concrete", hottest=2 / 3, cooling=1, coldest=2 / 3, draws=4),
+    "binary": Gating(opening="binary", hottest=1, cooling=0.7, coldest=0.3, draws=4, train_weights=False),
 }
 
 

@@ -48,7 +48,10 @@ def channels(
         float,
         typer.Option(min=0, max=0.5, help="Share of the training images on which gates are judged, soft and hard."),
     ] = 0.02,
-    calibration: Annotated[int, typer.Option(min=1, help="Training images for norms after the cut.")] = 512,
+    calibration: Annotated[int, typer.Option(min=1, help="Training images for the repair after the cut.")] = 512,
+    recover: Annotated[
+        bool, typer.Option("--recover/--no-recover", help="Repair each cut network before it is trained.")
+    ] = True,
     bounds: options.Bounds,
     folder: Folder = None,
     resume: Resume = False,
@@ -63,13 +66,12 @@ def channels(
     The weights given are the teacher (--distil), and the largest level of the file, bit for bit. Several targets are
     gone through from the largest on, and give nested levels. The folder has each epoch, tables, pictures and a page.
 
-    Example: elastic gate channels elastic/resnet20 --weights w.safetensors --data cifar10:data --target macs=60% -o n.safetensors
+    Example: elastic gate channels elastic/resnet20 --weights w.pt --data cifar10:data --target macs=60% -o n.safetensors
     """  # noqa: E501
-    from elastic.reporting import write_report
-
     from elastic.cli.networks import check_output, measure, open_data, open_file, open_model, open_training
     from elastic.gates.channels import closing_stages, gate_channels, gating_of, read_latency_table
     from elastic.gates.channels.report import report_of
+    from elastic.reporting import write_report
     from elastic.training import is_main
 
     check_output(output, overwrite)
@@ -86,7 +88,7 @@ def channels(
     with Bars() as bars:
         pruned, stages = gate_channels(
             opening.model, opening.example, learned, recipe, target=target or (), strength=strength or (), price=price,
-            table=table, gating=settings, validation=held_out, calibration=calibration, measure=top1,
+            table=table, gating=settings, validation=held_out, calibration=calibration, recover=recover, measure=top1,
             fine_tune=recipe.model_copy(update={"epochs": fine_tune}) if fine_tune else None,
             report=lambda name, epoch: tell(epoch, name), progress=bars.show, trackers=tracker or (),
             keep=files.keep, log=files.log, **bounds.asked,

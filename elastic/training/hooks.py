@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from elastic.recipes import Recipe
+
 
 class Hook:
     """Has a say in a training; one that goes on gives it back what it remembers."""
@@ -16,12 +18,15 @@ class Hook:
         """Return, as plain data, what decides what it does; a training goes on only with the same."""
         return {}
 
-    def begin(self, steps: int) -> None:
-        """Learn how many steps there will be, those that are done already among them."""
+    def begin(self, recipe: Recipe, steps: int) -> None:
+        """Learn how weights are trained, and in how many steps, those that are done already among them."""
 
     def penalty(self) -> Tensor | None:
         """Return what is added to the mean loss over the images of a step, a scalar."""
         return None
+
+    def before_step(self) -> None:
+        """Do what has to be done when gradients are there, before the optimiser changes the weights."""
 
     def after_step(self) -> None:
         """Do what has to be done when the optimiser has changed the weights."""

@@ -148,11 +148,11 @@ class _Run:
 
     def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
         """Change the model to where the training stands, and make what trains it."""
+        self.hook.begin(self.recipe, self.steps)
         optimiser = optimiser_of(self.recipe, self.chosen, self.hook.apart, self.hook.rate)
         self.schedule = schedule_of(self.recipe, optimiser, self.steps, self.standing.step)
         self.model.to(self.accelerator.device)
         self.result.begin(self.recipe.average)
-        self.hook.begin(self.steps)
         if tensors:
             self.result.load({part: _under(tensors, part) for part in ("model", "average", "best")})
             load_optimiser(optimiser, _under(tensors, "optimiser"))
@@ -188,6 +188,7 @@ class _Run:
         penalty = self.hook.penalty()
         mean = loss * self.accelerator.num_processes / total  # gradients are averaged over processes
         self.accelerator.backward(mean if penalty is None else mean + penalty)
+        self.hook.before_step()
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.schedule.step()

@@ -18,7 +18,6 @@ from elastic.gates.opening import Gates
 from elastic.plan import NEVER, IntArray, Plan
 from elastic.roles import made_axes, read_axes
 
-
 LEAST = 8  # images of a part, for norms
 
 

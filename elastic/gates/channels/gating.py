@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.special
+import torch
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -32,7 +33,7 @@ from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
 from elastic.training import Epoch, Moment, numbered
 
-CALIBRATION, BATCH = 512, 250  # images for norms
+CALIBRATION, BATCH = 512, 250  # images to recover on
 
 
 def gate_channels(
@@ -49,6 +50,7 @@ def gate_channels(
     fine_tune: Recipe | None = None,
     validation: Dataset[Any] | None = None,
     calibration: int = CALIBRATION,
+    recover: bool = True,
     measure: Measure | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
@@ -65,8 +67,9 @@ def gate_channels(
     A copy of the model is trained with one gate for each unit of its plan, of which the model is the teacher. Targets,
     such as `macs=60%` or, with a `table`, `latency=60%`, and strengths of a `price` ("macs", "params", "size") are gone
     through from the largest network to the smallest: what one closes stays closed, so levels are nested. Each is then
-    cut, its norms are estimated anew on so many images for `calibration`, and it is trained by `fine_tune` where that
-    is given. The largest level of the result is the model itself, bit for bit; a strength that closes no gate is none.
+    cut, recovered on so many images for `calibration`, without their labels (`recovering.py`), and trained by
+    `fine_tune` where that is given. The largest level of the result is the model itself, bit for bit; a strength that
+    closes no gate makes no level.
 
     `validation` images, not to be trained on, are judged after each epoch, soft and hard; `measure` gives the accuracy
     of a network for the stages. `keep` and `log` are files as those of `train`, one for each training, whose number is
@@ -85,7 +88,7 @@ def gate_channels(
     price_of, aims = aims_of(plan, [target] if isinstance(target, str) else target, strength, price, table, bounds)
     gates = Gates(plan.units, gating.opening)
     nn.init.constant_(gates.logits, gating.begin)
-    gated = Gated(copy.deepcopy(computable(model)), plan, gates)
+    gated = Gated(copy.deepcopy(computable(model)), plan, gates, draws=gating.draws)
     numbers = iter(range(2 * len(aims)))
 
     def options(name: str) -> dict[str, Any]:
@@ -96,9 +99,10 @@ def gate_channels(
             how["report"] = partial(report, name)
         return how | {"keep": numbered(keep, number), "log": numbered(log, number)}
 
+    seen = images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)
     stages = Stages(
         computable(model), plan, dataset, recipe, gating, fine_tune, price_of, bounds,
-        [images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)],
+        torch.cat([images for images, _ in seen]) if recover else None,
         None if validation is None else partial(_top1, images_loader(validation, BATCH)), measure, options,
     )  # fmt: skip
     found = tuple(stages.run(gated, aim, number) for number, aim in enumerate(aims))

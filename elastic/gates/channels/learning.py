@@ -18,11 +18,18 @@ from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.settling import hold_open
 from elastic.gating import Gating
 from elastic.plan import Group
+from elastic.recipes import Recipe
 from elastic.training import Hook
+
+MEAN_RATE = 0.5  # of a schedule, in shares of the greatest learning rate
+MEMORY = 0.99  # of the mean of squared gradients
+TINY = 1e-12
 
 
 class Learning(Hook):
     """Trains the gates of a network."""
+
+    scale = 0.0  # root mean square of the gates' gradients
 
     def __init__(
         self,
@@ -41,8 +48,9 @@ class Learning(Hook):
         """
         self.gated, self.price, self.aim, self.gating, self.steps = gated, price, aim, gating, 1
         self.floors, self.judge = floors, judge
-        self.apart, self.rate = [gated.gates.logits], gating.rate
+        self.apart = [gated.gates.logits]
         self.step, self.sum = 0, aim.strength
+        self.squares = torch.zeros_like(gated.gates.logits)  # running mean of squared gradients
         with torch.no_grad():
             gated.gates.temperature.fill_(self._temperature(1))
             self.first = self.paid = float(price(gated.gates.hard()))  # shares of the dense cost
@@ -52,16 +60,33 @@ class Learning(Hook):
         aim = {"aim": self.aim.name, "price": self.price.quantity, "floors": [floor for _, floor in self.floors]}
         return {**aim, **self.gating.model_dump(mode="json")}
 
-    def begin(self, steps: int) -> None:
-        """Learn how many steps there will be."""
+    def begin(self, recipe: Recipe, steps: int) -> None:
+        """Learn how many steps there will be, and how long each has to be to come as far as asked."""
         self.steps = steps
+        momentum = recipe.momentum if recipe.optimiser == "sgd" else 0.0
+        self.rate = self.gating.travel * (1 - momentum) / (MEAN_RATE * steps * recipe.learning_rate)
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        """Divide each gate's gradient by its root mean square, so that all steps are of one length.
+
+        As in Kingma and Ba, "Adam", ICLR 2015: a gate that is always drawn one way goes far, one that is torn stays.
+        """
+        gradient = self.gated.gates.logits.grad
+        if gradient is None:
+            return
+        self.squares = self.squares.to(gradient.device)
+        self.squares.lerp_(gradient.square(), 1 - MEMORY)
+        means = self.squares / (1 - MEMORY ** (self.step + 1))
+        self.scale = float(means.mean().sqrt())
+        gradient.div_(means.sqrt().add_(TINY))
 
     @property
     def strength(self) -> float:
         """The strength of the price now."""
         if self.aim.share is None:
             return self.aim.strength
-        return max(0.0, self.sum + self.gating.proportional * (self.paid - self.goal))
+        return max(0.0, self.sum + self.scale * self.gating.proportional * (self.paid - self.goal))
 
     @property
     def goal(self) -> float:
@@ -87,7 +112,7 @@ class Learning(Hook):
         self.step += 1
         hold_open(self.gated.gates, self.floors)
         if self.aim.share is not None:
-            self.sum = max(0.0, self.sum + self.gating.integral * (self.paid - self.goal))
+            self.sum = max(0.0, self.sum + self.scale * self.gating.integral * (self.paid - self.goal))
 
     def after_epoch(self, epoch: int, epochs: int) -> Mapping[str, float]:
         """Lower the temperature; tell densities, costs, temperature, strength and accuracies."""
@@ -109,12 +134,13 @@ class Learning(Hook):
 
     def state(self) -> dict[str, Tensor]:
         """Return the controller; logits and temperature are the model's own."""
-        return {"controller": torch.tensor([self.step, self.sum, self.paid, self.first], dtype=torch.float64)}
+        numbers = [self.step, self.sum, self.paid, self.first, self.scale]
+        return {"controller": torch.tensor(numbers, dtype=torch.float64), "squares": self.squares}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Change the controller to what `state` returned."""
-        step, self.sum, self.paid, self.first = state["controller"].tolist()
-        self.step = int(step)
+        step, self.sum, self.paid, self.first, self.scale = state["controller"].tolist()
+        self.step, self.squares = int(step), state["squares"]
 
     def _temperature(self, epoch: int) -> float:
         return max(self.gating.coldest, self.gating.hottest * self.gating.cooling ** (epoch - 1))

@@ -39,7 +39,7 @@ def _networks(stages: Sequence[Stage]) -> str:
     changed = sum(stage.changed for stage in stages)
     return (
         "soft: gates as far open as they were learned; hard: each open or closed; cut: without the closed ones; "
-        "recovered: norms estimated anew; tuned: trained after the cut. Accuracies are of the test images, in percent."
+        "recovered: repaired without labels; tuned: trained after the cut. Accuracies: test images, percent."
         f"\n\nTo meet targets and bounds exactly {changed:,} units were settled otherwise than their gates say."
     )
 

@@ -1,6 +1,6 @@
 """Stages: each aim in turn, from the largest network to the smallest; what one closes stays closed in the next."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ from elastic.fitting import fitted
 from elastic.gates.channels.aims import Aim, Pricing
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.learning import Learning
+from elastic.gates.channels.recovering import recovered
 from elastic.gates.channels.settling import settle, settled, settled_by_price
 from elastic.gating import Gating
 from elastic.plan import BoolArray, Plan
 from elastic.recipes import Recipe
-from elastic.recovery import reestimate_norms
 from elastic.targets import QUANTITIES
 from elastic.training import Epoch, train
 
@@ -41,7 +41,7 @@ class Stage:
     costs: Mapping[str, float]  # soft, hard (as learned), settled
     epochs: tuple[Epoch, ...]
     tuning: tuple[Epoch, ...]
-    network: nn.Module  # cut, with norms estimated anew, and tuned
+    network: nn.Module  # cut, recovered, and tuned
     top1: Mapping[str, float]  # soft, hard, cut, recovered, tuned; empty if nothing was measured
 
 
@@ -57,7 +57,7 @@ class Stages:
     fine_tune: Recipe | None
     price: Pricing
     bounds: Mapping[str, Any]
-    calibration: Sequence[Tensor]
+    calibration: Tensor | None  # images to recover on, or nothing is
     judge: Measure | None
     measure: Measure | None
     options: Callable[[str], Mapping[str, Any]]  # of `train`, by the name of what is trained
@@ -67,7 +67,8 @@ class Stages:
         plan, gates, found = self.plan, gated.gates, _Accuracies(self.measure)
         floors = [(group, Bounds(**self.bounds).kept(group, 0)) for group in plan.groups]
         learning = Learning(gated, self.price, aim, self.gating, floors=floors, judge=self.judge)
-        epochs = self._train(gated, self.recipe, number, f"{aim.name}, gates", hook=learning)
+        chosen = None if self.gating.train_weights else [gates.logits]
+        epochs = self._train(gated, self.recipe, number, f"{aim.name}, gates", hook=learning, parameters=chosen)
         gated.is_soft = True
         found.add("soft", gated)
         gated.is_soft = False
@@ -79,7 +80,8 @@ class Stages:
         levels = (~stays).astype(np.uint8)
         network = fitted(self.model, cut(gated.network.state_dict(), plan, levels, 0), plan.sizes(levels, 0)).eval()
         found.add("cut", network)
-        if reestimate_norms(network, self.calibration):
+        if self.calibration is not None:
+            network = recovered(network, self.model, plan, levels, self.calibration)
             found.add("recovered", network)
         tuning: tuple[Epoch, ...] = ()
         if self.fine_tune is not None:

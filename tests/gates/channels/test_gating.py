@@ -23,7 +23,7 @@ NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 RECIPE = Recipe(epochs=4, shift=1, mirror=False, batch=64, learning_rate=0.05)
 QUICK = RECIPE.model_copy(update={"epochs": 2})
-BINARY = gating_of("binary", begin=1)
+BINARY = gating_of("binary")
 
 
 @pytest.fixture(scope="module")
