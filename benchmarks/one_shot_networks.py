@@ -80,10 +80,10 @@ def macs_of(network: nn.Module, example: Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
-def opened(case: Case) -> Subject:
-    """Return the checkpoint of a case, and its images, from the folder ELASTIC_DATA."""
+def opened(case: Case, weights: Path | None = None) -> Subject:
+    """Return the checkpoint of a case, or other weights, and its images, from the folder ELASTIC_DATA."""
     folder = Path(os.environ["ELASTIC_DATA"])
-    weights = folder / "checkpoints" / f"{case.name}.safetensors"
+    weights = weights or folder / "checkpoints" / f"{case.name}.safetensors"
     model = models.build(case.network, num_classes=case.classes).eval()
     load_weights(model, read_weights(weights))
     preprocessing = Preprocessing.beside(weights, Preprocessing.default(case.network))

@@ -116,6 +116,12 @@ def open_training(
     return divided(load_data(data, train=True, preprocessing=preprocessing, download=download), validation, seed)
 
 
+def chosen(images: Images, count: int, seed: int) -> Images:
+    """Return so many of the images, chosen by the seed; all of them where there are no more."""
+    total = len(images)  # type: ignore[arg-type]
+    return divided(images, 1 - count / total, seed)[0] if count < total else images
+
+
 def open_calibration(
     data: str | None, preprocessing: Preprocessing, count: int, batch: int, seed: int, download: bool = False
 ) -> list[tuple[Tensor, Tensor]]:

@@ -43,6 +43,9 @@ def channels(
         str,
         typer.Option(help="Settings of the gates: lag, hard-concrete or binary; other options go first."),
     ] = "lag",
+    gate_images: Annotated[
+        int | None, typer.Option(min=2, help="Training images on which gates are learned, all unless given.")
+    ] = None,
     fine_tune: Annotated[int, typer.Option(min=0, help="Epochs in which each cut network is trained.")] = 8,
     validation: Annotated[
         float,
@@ -68,7 +71,7 @@ def channels(
 
     Example: elastic gate channels elastic/resnet20 --weights w.pt --data cifar10:data --target macs=60% -o n.safetensors
     """  # noqa: E501
-    from elastic.cli.networks import check_output, measure, open_data, open_file, open_model, open_training
+    from elastic.cli.networks import check_output, chosen, measure, open_data, open_file, open_model, open_training
     from elastic.gates.channels import closing_stages, gate_channels, gating_of, read_latency_table
     from elastic.gates.channels.report import report_of
     from elastic.reporting import write_report
@@ -89,6 +92,7 @@ def channels(
         pruned, stages = gate_channels(
             opening.model, opening.example, learned, recipe, target=target or (), strength=strength or (), price=price,
             table=table, gating=settings, validation=held_out, calibration=calibration, recover=recover, measure=top1,
+            gate_images=None if gate_images is None else chosen(learned, gate_images, recipe.seed),
             fine_tune=recipe.model_copy(update={"epochs": fine_tune}) if fine_tune else None,
             report=lambda name, epoch: tell(epoch, name), progress=bars.show, trackers=tracker or (),
             keep=files.keep, log=files.log, **bounds.asked,

@@ -48,6 +48,7 @@ def gate_channels(
     table: LatencyTable | None = None,
     gating: Gating | None = None,
     fine_tune: Recipe | None = None,
+    gate_images: Dataset[Any] | None = None,
     validation: Dataset[Any] | None = None,
     calibration: int = CALIBRATION,
     recover: bool = True,
@@ -71,9 +72,10 @@ def gate_channels(
     `fine_tune` where that is given. The largest level of the result is the model itself, bit for bit; a strength that
     closes no gate makes no level.
 
-    `validation` images, not to be trained on, are judged after each epoch, soft and hard; `measure` gives the accuracy
-    of a network for the stages. `keep` and `log` are files as those of `train`, one for each training, whose number is
-    in the name; `progress` and `report` are told the training's name too; `training` are other options of `train`.
+    Gates are learned on `gate_images` where these are given, all else on the data set. `validation` images, not to be
+    trained on, are judged after each epoch, soft and hard; `measure` gives the accuracy of a network for the stages.
+    `keep` and `log` are files as those of `train`, one for each training, whose number is in the name; `progress` and
+    `report` are told the training's name too; `training` are other options of `train`.
 
     Raises UnknownName if neither targets nor strengths are given, or both; TargetError for a target of several limits,
     or one that can't be reached; InvalidRecipe for a patience, and if no strength closes a gate; what `trace`, `train`
@@ -101,7 +103,7 @@ def gate_channels(
 
     seen = images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)
     stages = Stages(
-        computable(model), plan, dataset, recipe, gating, fine_tune, price_of, bounds,
+        computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds,
         torch.cat([images for images, _ in seen]) if recover else None,
         None if validation is None else partial(_top1, images_loader(validation, BATCH)), measure, options,
     )  # fmt: skip

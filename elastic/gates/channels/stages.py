@@ -51,6 +51,7 @@ class Stages:
 
     model: nn.Module  # the teacher, and what is cut
     plan: Plan
+    gate_images: Dataset[Any]
     dataset: Dataset[Any]
     recipe: Recipe
     gating: Gating
@@ -68,7 +69,9 @@ class Stages:
         floors = [(group, Bounds(**self.bounds).kept(group, 0)) for group in plan.groups]
         learning = Learning(gated, self.price, aim, self.gating, floors=floors, judge=self.judge)
         chosen = None if self.gating.train_weights else [gates.logits]
-        epochs = self._train(gated, self.recipe, number, f"{aim.name}, gates", hook=learning, parameters=chosen)
+        epochs = self._train(
+            gated, self.gate_images, self.recipe, number, f"{aim.name}, gates", hook=learning, parameters=chosen
+        )
         gated.is_soft = True
         found.add("soft", gated)
         gated.is_soft = False
@@ -85,16 +88,18 @@ class Stages:
             found.add("recovered", network)
         tuning: tuple[Epoch, ...] = ()
         if self.fine_tune is not None:
-            tuning = self._train(network, self.fine_tune, number, f"{aim.name}, cut")
+            tuning = self._train(network, self.dataset, self.fine_tune, number, f"{aim.name}, cut")
             found.add("tuned", network)
         costs = {"soft": self._cost(soft), "hard": self._cost(was_open), "settled": self._cost(stays)}
         changed = int((stays != was_open).sum())
         return Stage(aim, logits, soft, stays, changed, costs, epochs, tuning, network, found.top1)
 
-    def _train(self, network: nn.Module, recipe: Recipe, number: int, name: str, **more: Any) -> tuple[Epoch, ...]:
+    def _train(
+        self, network: nn.Module, images: Dataset[Any], recipe: Recipe, number: int, name: str, **more: Any
+    ) -> tuple[Epoch, ...]:
         own = recipe.model_copy(update={"seed": (recipe.seed + number) % 2**31})
         teacher = None if recipe.distil == 0 else self.model
-        return train(network.requires_grad_(True), self.dataset, own, teacher=teacher, **more, **self.options(name))
+        return train(network.requires_grad_(True), images, own, teacher=teacher, **more, **self.options(name))
 
     def _settled(self, gated: Gated, aim: Aim, was_open: BoolArray) -> BoolArray:
         quantity = self.price.quantity

@@ -1,0 +1,34 @@
+"""The table of `gates.py`."""
+
+from collections.abc import Mapping
+
+from isolated import Record
+from records import markdown, setting
+
+STEPS = ("soft", "hard", "cut", "recovered", "tuned")
+HEAD = ("network", "data", "way", " seed", " MACs", " params", " dense", *(f" {step}" for step in STEPS), " seconds")
+
+
+def table(records: Mapping[str, Record]) -> str:
+    """Return a page: what was reached, and what it needs to be judged."""
+    first = next(iter(records.values()))
+    how = first["recipe"]
+    return "\n\n".join(
+        [
+            "# Channel gates beside magnitude and Taylor at equal cost",
+            "Top-1 on all test images, in percent, of the last epoch. soft: gates as they were learned; hard: open or "
+            "closed; cut: without the closed ones; recovered: repaired without labels; tuned: trained with the dense "
+            f"network as the teacher (learning rate {how['learning_rate']:g}, distil {how['distil']}, "
+            f"{how['precision']}). Gates were learned for {first['gate_epochs']} epochs of {first['images']:,} images; "
+            "magnitude and Taylor are tuned for as many images more (`python benchmarks/gates.py`).",
+            markdown(HEAD, map(row, records.values())),
+            setting(("torch",), records.values()),
+        ]
+    )
+
+
+def row(record: Record) -> list[str]:
+    tops = [f"{record['top1'][step]:.2f}" if step in record["top1"] else "" for step in STEPS]
+    shares = [f"{record[name]:.1%}" for name in ("macs", "params")]
+    named = [record["network"], record["data"], record["way"], str(record["seed"])]
+    return [*named, *shares, f"{record['dense']:.2f}", *tops, f"{record['seconds']:,}"]
