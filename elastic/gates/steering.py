@@ -1,0 +1,62 @@
+"""Steering: how strong a price is in each step, so that what is paid comes to a target.
+
+Without a target the strength is fixed, but for the first steps, in which it rises from 0. With one a controller with a
+proportional and an integral term raises the strength while more is paid than should be at this point, and lowers it
+where less is. The goal falls from the whole to the target in the first part of the steps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Steering:
+    """The strength of a price of which 1 is paid where all gates are open."""
+
+    steps: int
+    strength: float  # of the price, or where the controller begins
+    target: float | None = None  # of what is paid
+    warm_up: float = 0.0  # share of the steps in which a fixed strength rises
+    ramp: float = 0.5  # share of the steps in which the goal falls to the target
+    proportional: float = 20.0
+    integral: float = 300.0  # over all steps
+
+    def __post_init__(self) -> None:
+        self.step, self.sum, self.paid = 0, self.strength, 1.0
+
+    @property
+    def now(self) -> float:
+        """The strength in this step."""
+        if self.target is None:
+            return self.strength * min(1.0, (self.step + 1) / max(1.0, self.warm_up * self.steps))
+        return max(0.0, self.sum + self.proportional * (self.paid - self.goal))
+
+    @property
+    def goal(self) -> float:
+        """What should be paid in this step."""
+        if self.target is None:
+            return 0.0
+        return 1 - (1 - self.target) * min(1.0, self.step / max(1.0, self.ramp * self.steps))
+
+    def go_on(self) -> None:
+        """Go on to the next step."""
+        self.step += 1
+        if self.target is not None:
+            self.sum = max(0.0, self.sum + self.integral / self.steps * (self.paid - self.goal))
+
+    def state(self) -> Tensor:
+        """Return all that changes from step to step."""
+        return torch.tensor([self.step, self.sum, self.paid], dtype=torch.float64)
+
+    def load(self, state: Tensor) -> None:
+        """Change it to what `state` returned."""
+        step, self.sum, self.paid = state.tolist()
+        self.step = int(step)
+
+    def settings(self) -> Mapping[str, float]:
+        """Return what is fixed, for those who go on with it."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: -1.0 if value is None else float(value) for name, value in told.items()}
