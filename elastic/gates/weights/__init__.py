@@ -1,5 +1,6 @@
 """Weight gates: one for each weight, which end as exact zeros that stay zero."""
 
+from elastic.gates.weights.aim import Aim as Aim
 from elastic.gates.weights.closing import Closing as Closing
 from elastic.gates.weights.finalising import finalise as finalise
 from elastic.gates.weights.finalising import magnitude_pruned as magnitude_pruned

@@ -13,7 +13,7 @@ from elastic.gates import Gates
 from elastic.gates.opening import START
 from elastic.gates.steering import Steering
 from elastic.gates.weights import Closing, put_gates
-from elastic.gates.weights.gating import prices
+from elastic.gates.weights.aim import Aim, prices
 from elastic.recipes import Recipe
 from elastic.training import train
 from tests.wirings import WIRINGS
@@ -123,7 +123,7 @@ def test_prices_are_one_in_the_mean_and_go_by_the_use_of_a_weight():
 
 def test_an_unknown_price_is_refused():
     with pytest.raises(UnknownName, match="unknown price 'bytes'; known: params, macs"):
-        prices(None, {}, "bytes")
+        Aim(per="bytes")
 
 
 def test_an_epoch_tells_how_far_gates_are_closed():

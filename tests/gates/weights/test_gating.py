@@ -109,6 +109,7 @@ def test_its_file_holds_the_model_bit_for_bit_and_the_sparse_cut_network(done, t
     assert [level.name for level in header.levels] == [f"zeros={done.sparsity.overall:.1%}", "full"]
     assert header.levels[0].metrics["fine-tuned"] == done.measured["fine-tuned"]
     assert header.recipe["gated"]["target"] == 0.9
+    assert header.recipe["gated"]["error"] < 1e-12
     json.dumps(dict(header.recipe))
     for level, wanted in ((0, done.cut), (1, trained)):
         found = load(path, level, model=network()).state_dict()
