@@ -13,7 +13,7 @@ from elastic.sizes import size_text
 def export(
     file: options.File,
     output: options.Output,
-    to: Annotated[str, typer.Option(help="state-dict, onnx or torch-export.")] = "onnx",
+    to: Annotated[str, typer.Option(help="state-dict, sparse (zeros take a bit), onnx or torch-export.")] = "onnx",
     level: options.Level = None,
     target: Annotated[
         str | None, typer.Option(help="Not a level but macs=40%, or of params, size: anything between two levels.")

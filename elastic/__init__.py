@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elastic.errors import ElasticError as ElasticError
     from elastic.exporting import export as export
     from elastic.fitting import fit as fit
+    from elastic.gates.weights import gate_weights as gate_weights
     from elastic.importance import score as score
     from elastic.plan import Plan as Plan
     from elastic.planned import load_plan as load_plan
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from elastic.sensitivity import measure_curves as measure_curves
     from elastic.sensitivity import read_curves as read_curves
     from elastic.soft_pruning import soft_prune as soft_prune
+    from elastic.sparse_storage import load_sparse as load_sparse
+    from elastic.sparse_storage import save_sparse as save_sparse
     from elastic.tracing import trace as trace
     from elastic.widths import load_width as load_width
 
@@ -47,6 +50,7 @@ HOMES = {
     "ElasticError": "elastic.errors",
     "export": "elastic.exporting",
     "fit": "elastic.fitting",
+    "gate_weights": "elastic.gates.weights",
     "score": "elastic.importance",
     "nest": "elastic.nesting",
     "Plan": "elastic.plan",
@@ -58,6 +62,8 @@ HOMES = {
     "measure_curves": "elastic.sensitivity",
     "read_curves": "elastic.sensitivity",
     "soft_prune": "elastic.soft_pruning",
+    "load_sparse": "elastic.sparse_storage",
+    "save_sparse": "elastic.sparse_storage",
     "trace": "elastic.tracing",
     "load_width": "elastic.widths",
 }

@@ -85,7 +85,7 @@ def save(
         header,
         {name: stored(tensor) for name, tensor in state.items()},
         positions,
-        private=_private(state, plan, levels, tuned or {}),
+        private=_private(state, plan, levels, tuned or {}, len(names)),
         units={name: {a: u.astype(np.int32) for a, u in axes.items()} for name, axes in plan.axes_of_tensor.items()},
         score=None if scores is None else np.asarray(scores, np.float32),
         overwrite=overwrite,
@@ -206,10 +206,13 @@ def level_names(plan: Plan, levels: LevelArray, targets: Sequence[Target] = ()) 
     return (*unique, WHOLE)
 
 
-def _private(state: State, plan: Plan, levels: LevelArray, tuned: Mapping[int, State]) -> dict[int, dict[str, Stored]]:
+def _private(
+    state: State, plan: Plan, levels: LevelArray, tuned: Mapping[int, State], count: int
+) -> dict[int, dict[str, Stored]]:
+    """Return what levels have for themselves; one that is not smaller than the largest may still differ from it."""
     found: dict[int, dict[str, Stored]] = {}
     for level, own in tuned.items():
-        if set(own) != set(state) or not 0 <= level < int(levels.max(initial=0)):
+        if set(own) != set(state) or not 0 <= level < count - 1:
             raise PlanMismatch(
                 f"tuned level {level} is no smaller level of this model, or has other tensors; cut it first"
             )

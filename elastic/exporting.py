@@ -1,4 +1,4 @@
-"""Export: a level as a plain state dict, as ONNX, or as a torch.export program, each checked before it is done.
+"""Export: a level as a state dict, plain or sparse, as ONNX, or as a torch.export program, each checked before use.
 
 The file is written beside its place, read back, run on images that it has not seen, in another batch size where the
 format has one, and compared with torch; only then does it take its name.
@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from elastic.errors import ExportError, OutputExists, PathError, UnknownName
 from elastic.modes import eval_mode
 from elastic.proofs import prove_equal, relative_error
+from elastic.sparse_storage import load_sparse, save_sparse
 from elastic.tensors import stored
 from elastic.weights import read_weights
 
-Format = Literal["state-dict", "onnx", "torch-export"]
+Format = Literal["state-dict", "onnx", "torch-export", "sparse"]
 FORMATS: tuple[str, ...] = get_args(Format)
-SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2"}
+SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2", "sparse": ".safetensors"}
+STATES = ("state-dict", "sparse")  # weights alone, bit for bit
 TOLERANCE = 1e-4  # of the output's scale
 
 
@@ -56,8 +58,9 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
         "state-dict": (_write_state, _check_state),
         "onnx": (_write_onnx, _check_onnx),
         "torch-export": (_write_program, _check_program),
+        "sparse": (_write_sparse, _check_sparse),
     }[format]
-    if format != "state-dict" and any(t.is_floating_point() and t.dtype != torch.float32 for t in _tensors(model)):
+    if format not in STATES and any(t.is_floating_point() and t.dtype != torch.float32 for t in _tensors(model)):
         model = copy.deepcopy(model).float()
     with eval_mode(model), _beside(Path(path), overwrite) as temporary:
         try:
@@ -102,6 +105,15 @@ def _write_state(model: nn.Module, example: Tensor, path: Path) -> None:
 
 def _check_state(model: nn.Module, example: Tensor, path: Path) -> float:
     prove_equal(read_weights(path), model.state_dict())
+    return 0.0
+
+
+def _write_sparse(model: nn.Module, example: Tensor, path: Path) -> None:
+    save_sparse(path, model.state_dict(), overwrite=True)
+
+
+def _check_sparse(model: nn.Module, example: Tensor, path: Path) -> float:
+    prove_equal(load_sparse(path), model.state_dict())
     return 0.0
 
 

@@ -26,7 +26,7 @@ class Gating(BaseModel):
     travel: Annotated[float, _told("How far a logit comes if all steps go one way.", gt=0)] = 10.0
     ramp: Annotated[float, _told("Share of the steps in which the goal falls to the target.", ge=0, le=1)] = 0.5
     proportional: Annotated[float, _told("Strength by the cost above the goal.", ge=0)] = 20.0
-    integral: Annotated[float, _told("The same, and added up in each step.", ge=0)] = 0.2
+    integral: Annotated[float, _told("The same, added up over all steps.", ge=0)] = 40.0
     draws: Annotated[int, Field(description="Parts of a batch, each with gates drawn for itself.", ge=1)] = 1
     train_weights: Annotated[bool, Field(description="Train the weights beside the gates, or keep them.")] = True
     polarisation: Annotated[float, _told("Strength of what drives gates away from their mean.", ge=0)] = 0.0

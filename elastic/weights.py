@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from elastic.errors import CheckpointMismatch, FileFormatError, InvalidWeights, PathError
+from elastic.metadata.sparse import is_sparse
+from elastic.sparse_storage import load_sparse
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before each name
@@ -23,8 +25,9 @@ PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a .safetensors file, or of a .pt, .pth, .th or .bin file of torch.save, on the CPU.
 
-    A state dict nested under `state_dict`, `model_state_dict` or `model` is found; a `module.` or `_orig_mod.` before
-    all names is dropped. Pickled code is never run.
+    Those of a sparse file (`elastic.save_sparse`) are whole, with their zeros. A state dict nested under `state_dict`,
+    `model_state_dict` or `model` is found; a `module.` or `_orig_mod.` before all names is dropped. Pickled code is
+    never run.
 
     Raises PathError if the file is not there, FileFormatError if it is damaged or holds anything but tensors.
     """
@@ -68,6 +71,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def _read_safetensors(path: Path) -> Any:
+    if is_sparse(path):
+        return load_sparse(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:

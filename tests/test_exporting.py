@@ -14,6 +14,7 @@ from elastic import exporting, models
 from elastic.errors import ExportError, OutputExists, PathError, UnknownName
 from elastic.exporting import FORMATS, SUFFIXES, export
 from elastic.proofs import same_bits
+from elastic.sparse_storage import load_sparse
 
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 
@@ -70,6 +71,19 @@ def test_a_state_dict_agrees_bit_for_bit(model, tmp_path):
     assert done.error == 0
     assert found.keys() == model.state_dict().keys()
     assert all(same_bits(found[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_sparse_file_agrees_bit_for_bit_and_is_smaller(model, tmp_path):
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight[module.weight.abs() < module.weight.abs().quantile(0.9)] = 0
+    sizes = {}
+    for format in ("state-dict", "sparse"):
+        sizes[format] = export(model, EXAMPLE, tmp_path / f"{format}.safetensors", format).bytes
+    found = load_sparse(tmp_path / "sparse.safetensors")
+    assert all(same_bits(found[name], tensor) for name, tensor in model.state_dict().items())
+    assert sizes["sparse"] < 0.25 * sizes["state-dict"]
 
 
 @pytest.mark.parametrize("exported", ["onnx"], indirect=True)
@@ -156,7 +170,12 @@ def test_a_link_stays_a_link(model, tmp_path):
 def test_a_wrong_export_is_refused_and_leaves_what_was_there(model, tmp_path, monkeypatch, format):
     path = tmp_path / f"net{SUFFIXES[format]}"
     path.write_bytes(b"mine")
-    writer = {"state-dict": "_write_state", "onnx": "_write_onnx", "torch-export": "_write_program"}[format]
+    writer = {
+        "state-dict": "_write_state",
+        "sparse": "_write_sparse",
+        "onnx": "_write_onnx",
+        "torch-export": "_write_program",
+    }[format]
     write = getattr(exporting, writer)
     other = copy.deepcopy(model)
     other.fc.bias.data[0] += 0.1

@@ -18,6 +18,7 @@ from elastic.models.alexnet import alexnet
 from elastic.models.importing import import_callable
 from elastic.models.linear_resnet import linear_resnet
 from elastic.models.resnet import digits_resnet, padded_resnet, projected_resnet
+from elastic.models.self_pruning import self_pruning
 from elastic.models.vgg import vgg
 from elastic.models.wide_resnet import wide_resnet
 
@@ -33,6 +34,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], Shape]] = {
     "elastic/wrn16_1": (partial(wide_resnet, 16, 1), CIFAR),
     **{f"elastic/vgg{depth}_bn": (partial(vgg, depth), CIFAR) for depth in (6, 11, 13, 16, 19)},
     "elastic/alexnet": (alexnet, CIFAR),
+    "elastic/self_pruning": (self_pruning, CIFAR),
     "elastic/digits_resnet": (digits_resnet, (1, 8, 8)),
 }
 

@@ -32,6 +32,7 @@ def test_every_network_takes_another_number_of_channels(name):
         ("elastic/wrn16_1", 175_066),
         ("elastic/vgg6_bn", 261_834),
         ("elastic/resnet18", 11_173_962),
+        ("elastic/self_pruning", 1_070_890),
         ("elastic/digits_resnet", 77_754),
     ],
 )

@@ -1,10 +1,8 @@
 """Learning gates: what a step adds to the loss for what the network costs, and how gates become binary.
 
 The price is the cost as the number of gates that it would be, so that a gate of average cost has 1, at a strength
-(lambda). Given a target the strength is found while training: a controller with a proportional and an integral term
-raises it while the network of hard gates costs more than it should at this point, and lowers it where it costs less:
-soft gates cost less than they will once they are hard. The goal falls from what the network costs at first to the
-target in the first part of the steps.
+(lambda) that is fixed or steered. What is steered is the cost of the network of hard gates: soft ones cost less than
+they will once they are hard.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +14,7 @@ from torch import Tensor
 from elastic.gates.channels.aims import Aim, Pricing
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.settling import hold_open
+from elastic.gates.steering import Steering
 from elastic.gating import Gating
 from elastic.plan import Group
 from elastic.recipes import Recipe
@@ -28,8 +27,6 @@ TINY = 1e-12
 
 class Learning(Hook):
     """Trains the gates of a network."""
-
-    scale = 0.0  # root mean square of the gates' gradients
 
     def __init__(
         self,
@@ -46,14 +43,14 @@ class Learning(Hook):
         `floors` are how many gates of a group stay open whatever they cost; `judge` gives the accuracy of a network
         that is told after each epoch, soft and hard.
         """
-        self.gated, self.price, self.aim, self.gating, self.steps = gated, price, aim, gating, 1
+        self.gated, self.price, self.aim, self.gating = gated, price, aim, gating
         self.floors, self.judge = floors, judge
         self.apart = [gated.gates.logits]
-        self.step, self.sum = 0, aim.strength
         self.squares = torch.zeros_like(gated.gates.logits)  # running mean of squared gradients
         with torch.no_grad():
             gated.gates.temperature.fill_(self._temperature(1))
-            self.first = self.paid = float(price(gated.gates.hard()))  # shares of the dense cost
+            self.first = float(price(gated.gates.hard()))  # share of the dense cost
+        self.steering = self._steering(1)
 
     def settings(self) -> Mapping[str, Any]:
         """Return what it comes to, and how."""
@@ -62,9 +59,20 @@ class Learning(Hook):
 
     def begin(self, recipe: Recipe, steps: int) -> None:
         """Learn how many steps there will be, and how long each has to be to come as far as asked."""
-        self.steps = steps
+        self.steering = self._steering(steps)
         momentum = recipe.momentum if recipe.optimiser == "sgd" else 0.0
         self.rate = self.gating.travel * (1 - momentum) / (MEAN_RATE * steps * recipe.learning_rate)
+
+    def penalty(self) -> Tensor:
+        """Return the price of the gates at its strength, and how far they are from being polarised."""
+        gates = self.gated.gates
+        with torch.no_grad():
+            self.steering.paid = float(self.price(gates.hard()))
+        opened = gates.priced()
+        found = self.steering.now * len(opened) * self.price(opened)
+        if self.gating.polarisation:
+            found = found - self.gating.polarisation * (opened - opened.mean()).abs().mean()
+        return found.float()
 
     @torch.no_grad()
     def before_step(self) -> None:
@@ -77,42 +85,14 @@ class Learning(Hook):
             return
         self.squares = self.squares.to(gradient.device)
         self.squares.lerp_(gradient.square(), 1 - MEMORY)
-        means = self.squares / (1 - MEMORY ** (self.step + 1))
-        self.scale = float(means.mean().sqrt())
+        means = self.squares / (1 - MEMORY ** (self.steering.step + 1))
+        self.steering.scale = float(means.mean().sqrt())
         gradient.div_(means.sqrt().add_(TINY))
 
-    @property
-    def strength(self) -> float:
-        """The strength of the price now."""
-        if self.aim.share is None:
-            return self.aim.strength
-        return max(0.0, self.sum + self.scale * self.gating.proportional * (self.paid - self.goal))
-
-    @property
-    def goal(self) -> float:
-        """The share of the dense cost that the network should have now; without a target 0."""
-        if self.aim.share is None:
-            return 0.0
-        done = min(1.0, self.step / max(1.0, self.gating.ramp * self.steps))
-        return self.first + (self.aim.share - self.first) * done
-
-    def penalty(self) -> Tensor:
-        """Return the price of the gates at its strength, and how far they are from being polarised."""
-        gates = self.gated.gates
-        with torch.no_grad():
-            self.paid = float(self.price(gates.hard()))
-        opened = gates.priced()
-        found = self.strength * len(opened) * self.price(opened)
-        if self.gating.polarisation:
-            found = found - self.gating.polarisation * (opened - opened.mean()).abs().mean()
-        return found.float()
-
     def after_step(self) -> None:
-        """Go on with the controller, and hold open what has to stay."""
-        self.step += 1
+        """Go on to the next strength, and hold open what has to stay."""
         hold_open(self.gated.gates, self.floors)
-        if self.aim.share is not None:
-            self.sum = max(0.0, self.sum + self.scale * self.gating.integral * (self.paid - self.goal))
+        self.steering.go_on()
 
     def after_epoch(self, epoch: int, epochs: int) -> Mapping[str, float]:
         """Lower the temperature; tell densities, costs, temperature, strength and accuracies."""
@@ -125,7 +105,7 @@ class Learning(Hook):
                 f"{self.price.quantity}_soft": float(self.price(soft)),
                 f"{self.price.quantity}_hard": float(self.price(hard)),
                 "gate_temperature": float(gates.temperature),
-                "strength": self.strength,
+                "strength": self.steering.now,
                 **self._judged(),
             }
         if epoch < epochs:
@@ -133,14 +113,22 @@ class Learning(Hook):
         return told
 
     def state(self) -> dict[str, Tensor]:
-        """Return the controller; logits and temperature are the model's own."""
-        numbers = [self.step, self.sum, self.paid, self.first, self.scale]
-        return {"controller": torch.tensor(numbers, dtype=torch.float64), "squares": self.squares}
+        """Return the steering and what is known of gradients; logits and temperature are the model's own."""
+        return {"steering": self.steering.state(), "squares": self.squares}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Change the controller to what `state` returned."""
-        step, self.sum, self.paid, self.first, self.scale = state["controller"].tolist()
-        self.step, self.squares = int(step), state["squares"]
+        """Change it to what `state` returned."""
+        self.steering.load(state["steering"])
+        self.squares = state["squares"]
+
+    def _steering(self, steps: int) -> Steering:
+        gating, aim = self.gating, self.aim
+        found = Steering(
+            steps, aim.strength, aim.share, ramp=gating.ramp, proportional=gating.proportional,
+            integral=gating.integral, first=self.first,
+        )  # fmt: skip
+        found.scale = 0.0
+        return found
 
     def _temperature(self, epoch: int) -> float:
         return max(self.gating.coldest, self.gating.hottest * self.gating.cooling ** (epoch - 1))
