@@ -74,7 +74,7 @@ class Bars:
         """Show where one of them stands."""
         self.shown.setdefault(name, Bar(f"training {name}")).show(moment)
         if moment.done == moment.total:
-            self.shown[name].stop()
+            self.shown.pop(name).stop()  # another training of this name has a bar of its own
 
 
 def rows_of(header: "Header") -> list[dict[str, Any]]:

@@ -56,6 +56,27 @@ def test_gating_leaves_a_file_and_a_folder(elastic, weights, tmp_path):
     assert {"density_soft", "density_hard", "macs_soft", "macs_hard", "top1_soft", "top1_hard"} <= told.keys()
 
 
+def test_gating_weights_leaves_files_and_a_folder(elastic, weights, tmp_path):
+    done = elastic(
+        f"gate weights {NETWORK} --weights {weights} {TRAIN} --epochs 2 --fine-tune 1 --target 0.8 --strength 1e-4 "
+        "-o n.safetensors --json"
+    )
+    assert done.code == 0, done.err
+    fixed, aimed = done.json["aims"]
+    assert [fixed["aim"], aimed["aim"]] == ["lambda=0.0001", "zeros=0.8"]
+    assert aimed["zeros"] >= 0.8
+    assert {"soft", "hard", "fine-tuned", "cut"} == aimed["top1"].keys()
+    assert {"hard", "fine-tuned", "cut"} == aimed["magnitude"].keys()
+    assert aimed["bytes"] == (tmp_path / "n.1.sparse.safetensors").stat().st_size < 0.5 * weights.stat().st_size
+    small = toolkit.load_state("n.1.safetensors", 0)
+    sparse = toolkit.load_sparse("n.1.sparse.safetensors")
+    assert all(same_bits(tensor, sparse[name]) for name, tensor in small.items())
+    whole = toolkit.load_state("n.1.safetensors", "full")
+    assert all(same_bits(tensor, whole[name]) for name, tensor in load_file(weights).items())
+    left = {path.name for path in (tmp_path / "n.report").iterdir()}
+    assert {"report.html", "networks.csv", "sparsity.svg", "gates.csv", "net.0.gates.jsonl", "net.1.tune.jsonl"} <= left
+
+
 def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
     command = (
         f"gate channels {NETWORK} --weights {weights} {TRAIN} --preset binary --epochs 3 --fine-tune 2 "

@@ -16,6 +16,7 @@ VERBS = [
     "nest",
     "soft-prune",
     "gate channels",
+    "gate weights",
 ]
 
 

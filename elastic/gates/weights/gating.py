@@ -30,7 +30,7 @@ from elastic.tracing import Example, trace
 from elastic.training import train
 
 FILES = ("keep", "log")  # of a training, one for each phase
-GATING, TUNING = "gates", "tune"  # the phases
+GATING, TUNING, CONTROL = "gates", "tune", "control"  # the phases
 
 
 def gate_weights(
