@@ -31,6 +31,7 @@ import elastic
 from elastic import models
 from elastic.data import Preprocessing, load
 from elastic.gates.channels import gate_channels, gating_of
+from elastic.gating import DEFAULT
 from elastic.metadata import write_plain
 from elastic.tensors import stored
 from elastic.training import Recipe, train
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Channel gates beside magnitude and Taylor pruning at equal cost.")
     parser.add_argument("--networks", nargs="*", default=["resnet20"])
     parser.add_argument("--data", nargs="*", default=["cifar10"], choices=list(CLASSES))
-    parser.add_argument("--presets", nargs="*", default=["binary"])
+    parser.add_argument("--presets", nargs="*", default=[DEFAULT])
     parser.add_argument("--target", default="macs=60%")
     parser.add_argument("--only", nargs="*", default=["*"], help=f"patterns of 'gates PRESET', {', '.join(CONTROLS)}")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])

@@ -1,4 +1,8 @@
-"""Gating: how gates are learned, as plain data, and the published settings by name."""
+"""Gating: how gates are learned, as plain data, and the published settings by name.
+
+The default is not the published one: gates that are drawn learn what a unit is worth, soft ones hardly do
+(docs/gates.md).
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -18,30 +22,35 @@ class Gating(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    opening: Annotated[ChannelOpening, Field(description="Of gates: sigmoid, hard-concrete or binary.")] = "sigmoid"
+    opening: Annotated[ChannelOpening, Field(description="Of gates: sigmoid, hard-concrete or binary.")] = (
+        "hard-concrete"
+    )
     begin: Annotated[float, _told("Logit of each gate at first.", gt=0)] = 2.0
-    hottest: Annotated[float, _told("Temperature of gates in the first epoch.", gt=0)] = 5.0
-    cooling: Annotated[float, _told("By what each epoch multiplies the temperature.", gt=0, le=1)] = 0.9
-    coldest: Annotated[float, _told("The least temperature.", gt=0)] = 0.5
+    prior: Annotated[
+        str | None, Field(description="Criterion by which gates begin further open or closed, as energy or taylor.")
+    ] = None
+    hottest: Annotated[float, _told("Temperature of gates in the first epoch.", gt=0)] = 2 / 3
+    cooling: Annotated[float, _told("By what each epoch multiplies the temperature.", gt=0, le=1)] = 1.0
+    coldest: Annotated[float, _told("The least temperature.", gt=0)] = 2 / 3
     travel: Annotated[float, _told("How far a logit comes if all steps go one way.", gt=0)] = 10.0
     ramp: Annotated[float, _told("Share of the steps in which the goal falls to the target.", ge=0, le=1)] = 0.5
-    proportional: Annotated[float, _told("Strength by the cost above the goal.", ge=0)] = 20.0
-    integral: Annotated[float, _told("The same, added up over all steps.", ge=0)] = 40.0
-    draws: Annotated[int, Field(description="Parts of a batch, each with gates drawn for itself.", ge=1)] = 1
+    proportional: Annotated[float, _told("Strength by the cost above the goal.", ge=0)] = 200.0
+    integral: Annotated[float, _told("The same, added up over all steps.", ge=0)] = 400.0
+    draws: Annotated[int, Field(description="Parts of a batch, each with gates drawn for itself.", ge=1)] = 4
     train_weights: Annotated[bool, Field(description="Train the weights beside the gates, or keep them.")] = True
     polarisation: Annotated[float, _told("Strength of what drives gates away from their mean.", ge=0)] = 0.0
 
 
 PRESETS: dict[str, Gating] = {
-    # Sigmoid gates of logits that begin at 2; T = max(0.5, 5 * 0.9^epoch).
-    "lag": Gating(),
-    # Louizos et al., ICLR 2018: temperature 2/3.
-    "hard-concrete": Gating(opening="hard-concrete", hottest=2 / 3, cooling=1, coldest=2 / 3, draws=4),
-    "binary": Gating(opening="binary", hottest=1, cooling=0.7, coldest=0.3, draws=4, train_weights=False),
+    "hard-concrete": Gating(),  # Louizos et al., ICLR 2018
+    "binary": Gating(opening="binary", begin=1.5, hottest=1, cooling=0.7, coldest=0.2),
+    # What was published as latency-aware gates: sigmoids of logits that begin at 2, T = max(0.5, 5 * 0.9^epoch).
+    "lag": Gating(opening="sigmoid", begin=2, hottest=5, cooling=0.9, coldest=0.5, draws=1),
 }
+DEFAULT = "hard-concrete"
 
 
-def gating_of(preset: str = "lag", **options: Any) -> Gating:
+def gating_of(preset: str = DEFAULT, **options: Any) -> Gating:
     """Return a preset with these options in place of its own.
 
     Raises UnknownName for another preset, InvalidRecipe for what is no option, or out of its range.

@@ -11,7 +11,7 @@ from elastic.cli.groups import takes_groups
 from elastic.cli.printing import say, show
 from elastic.cli.recipes import takes_given, takes_recipe
 from elastic.cli.training import Bars, Resume, Trackers, rows_of, show_levels, tell
-from elastic.gating import Gating
+from elastic.gating import DEFAULT, Gating
 from elastic.recipes import Recipe
 from elastic.sizes import size_text
 
@@ -40,9 +40,8 @@ def channels(
         Path | None, typer.Option(help="Times of each layer over its widths, as JSON: the price is latency.")
     ] = None,
     preset: Annotated[
-        str,
-        typer.Option(help="Settings of the gates: lag, hard-concrete or binary; other options go first."),
-    ] = "lag",
+        str, typer.Option(help="Settings of gates: hard-concrete, binary or lag; other options go first.")
+    ] = DEFAULT,
     gate_images: Annotated[
         int | None, typer.Option(min=2, help="Training images on which gates are learned, all unless given.")
     ] = None,

@@ -29,7 +29,7 @@ def weights(tmp_path_factory):
 
 def test_gating_leaves_a_file_and_a_folder(elastic, weights, tmp_path):
     done = elastic(
-        f"gate channels {NETWORK} --weights {weights} {TRAIN} --preset binary --epochs 2 --fine-tune 1 "
+        f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 2 --fine-tune 1 "
         "--target macs=70% --target macs=40% --validation 0.1 -o n.safetensors --json"
     )
     assert done.code == 0, done.err
@@ -78,10 +78,7 @@ def test_gating_weights_leaves_files_and_a_folder(elastic, weights, tmp_path):
 
 
 def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
-    command = (
-        f"gate channels {NETWORK} --weights {weights} {TRAIN} --preset binary --epochs 3 --fine-tune 2 "
-        "--target macs=60% -o"
-    )
+    command = f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 3 --fine-tune 2 --target macs=60% -o"
     assert elastic(f"{command} whole.safetensors").code == 0
     entry = [sys.executable, "-c", "from elastic.cli import main; main()"]
     for attempt in range(3):
@@ -107,7 +104,7 @@ def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
     ("options", "code", "told"),
     [
         ("", 2, "neither was given"),
-        ("--target macs=50% --preset none", 2, "unknown preset 'none'; known: lag, hard-concrete, binary"),
+        ("--target macs=50% --preset none", 2, "unknown preset 'none'; known: hard-concrete, binary, lag"),
         ("--target macs=50% --cooling 3", 1, "cooling=3.0 can't be followed"),
         ("--target macs=50% --latency-table none.json", 1, "can't read the latency table none.json"),
         ("--target latency=50%", 1, "can't read the target 'latency=50%'"),

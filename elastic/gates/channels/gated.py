@@ -41,11 +41,12 @@ class Gated(nn.Module):
         """
         if self.training and self.draws > 1 and len(inputs) == 1 and not named:
             parts = inputs[0].tensor_split(min(self.draws, len(inputs[0]) // LEAST))
-            return torch.cat([self._made(self.gates(), (part,), {}) for part in parts])
+            return torch.cat([self.made(self.gates(), (part,), {}) for part in parts])
         opened = self.gates.soft() if self.is_soft and not self.training else self.gates()
-        return self._made(opened, inputs, named)
+        return self.made(opened, inputs, named)
 
-    def _made(self, opened: Tensor, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def made(self, opened: Tensor, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Return what the network makes of inputs with gates [units] so far open."""
         return functional_call(self.network, self.weights(opened), inputs, named)
 
     def weights(self, opened: Tensor) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from elastic.data import evaluate, images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
+from elastic.gates.channels.beginning import begin
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.latency import LatencyTable
 from elastic.gates.channels.stages import FloatArray, Measure, Stage, Stages
@@ -89,7 +90,8 @@ def gate_channels(
     bounds = {"keep_at_least": keep_at_least, "round_to": round_to}
     price_of, aims = aims_of(plan, [target] if isinstance(target, str) else target, strength, price, table, bounds)
     gates = Gates(plan.units, gating.opening)
-    nn.init.constant_(gates.logits, gating.begin)
+    seen = list(images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed))
+    begin(gates, gating, computable(model), plan, price_of.quantity, seen)
     gated = Gated(copy.deepcopy(computable(model)), plan, gates, draws=gating.draws)
     numbers = iter(range(2 * len(aims)))
 
@@ -101,7 +103,6 @@ def gate_channels(
             how["report"] = partial(report, name)
         return how | {"keep": numbered(keep, number), "log": numbered(log, number)}
 
-    seen = images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)
     stages = Stages(
         computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds,
         torch.cat([images for images, _ in seen]) if recover else None,

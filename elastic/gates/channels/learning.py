@@ -46,7 +46,7 @@ class Learning(Hook):
         self.gated, self.price, self.aim, self.gating = gated, price, aim, gating
         self.floors, self.judge = floors, judge
         self.apart = [gated.gates.logits]
-        self.squares = torch.zeros_like(gated.gates.logits)  # running mean of squared gradients
+        self.squares = torch.zeros(())  # running mean of squared gradients
         with torch.no_grad():
             gated.gates.temperature.fill_(self._temperature(1))
             self.first = float(price(gated.gates.hard()))  # share of the dense cost
@@ -76,18 +76,17 @@ class Learning(Hook):
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """Divide each gate's gradient by its root mean square, so that all steps are of one length.
+        """Divide the gradient by its root mean square over steps and gates, so that steps are of one length.
 
-        As in Kingma and Ba, "Adam", ICLR 2015: a gate that is always drawn one way goes far, one that is torn stays.
+        Not gate by gate, as Adam does it: then all that is useful rises alike, however useful it is.
         """
         gradient = self.gated.gates.logits.grad
         if gradient is None:
             return
         self.squares = self.squares.to(gradient.device)
-        self.squares.lerp_(gradient.square(), 1 - MEMORY)
-        means = self.squares / (1 - MEMORY ** (self.steering.step + 1))
-        self.steering.scale = float(means.mean().sqrt())
-        gradient.div_(means.sqrt().add_(TINY))
+        self.squares.lerp_(gradient.square().mean(), 1 - MEMORY)
+        self.steering.scale = float((self.squares / (1 - MEMORY ** (self.steering.step + 1))).sqrt())
+        gradient.div_(self.steering.scale + TINY)
 
     def after_step(self) -> None:
         """Go on to the next strength, and hold open what has to stay."""
