@@ -12,7 +12,7 @@ def made_axes(plan: Plan) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     made: set[int] = set()
-    for name, axis in _outputs(plan).items():
+    for name, axis in output_axes(plan).items():
         along = plan.axes_of_tensor.get(name, {})
         units = set(along[axis].tolist()) if axis in along else set()
         if units and (1 - axis in along or not units <= made):
@@ -23,11 +23,11 @@ def made_axes(plan: Plan) -> dict[str, int]:
 
 def read_axes(plan: Plan) -> dict[str, int]:
     """Return, by the weight's name, the axis of the channels that a layer mixes, where some of them can leave."""
-    outputs = _outputs(plan)
+    outputs = output_axes(plan)
     return {name: 1 - axis for name, axis in outputs.items() if 1 - axis in plan.axes_of_tensor.get(name, {})}
 
 
-def _outputs(plan: Plan) -> dict[str, int]:
+def output_axes(plan: Plan) -> dict[str, int]:
     """Return the axis of the outputs of each weight, in forward order: 0, or 1 where a convolution is transposed."""
     transposed = {
         layer.weight
