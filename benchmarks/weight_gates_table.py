@@ -16,7 +16,7 @@ HEAD = ("", " zeros", " soft", " hard", " tuned", " cut", " less than the twin",
 def table(records: Mapping[str, Record]) -> str:
     """Return a page: gates beside magnitude pruning, and what it needs to be judged."""
     by_name: dict[str, list[Record]] = {}
-    for record in records.values():
+    for record in sorted(records.values(), key=_place):
         by_name.setdefault(record["what"], []).append(record)
     how = next(iter(records.values()))["how"]
     twin = mean(record["accuracy"]["fine-tuned"] for record in by_name[TWIN]) if TWIN in by_name else None
@@ -43,6 +43,12 @@ def table(records: Mapping[str, Record]) -> str:
             setting(("torch",), records.values()),
         ]
     )
+
+
+def _place(record: Record) -> tuple[bool, str, str]:
+    """Return where a record stands: dense networks first, then each with gates before its controls."""
+    name, _, of = record["what"].partition(" as ")
+    return not name.startswith("dense"), of or name, name
 
 
 def _row(name: str, found: Sequence[Record], twin: float | None) -> list[str]:

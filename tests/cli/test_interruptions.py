@@ -19,6 +19,7 @@ WRITING = {
     "prune": (PRUNE, "out.safetensors"),
     "rebuild": ("rebuild net.safetensors -o out.safetensors --overwrite", "out.safetensors"),
     "state dict": ("export net.safetensors --to state-dict -o out.safetensors --overwrite", "out.safetensors"),
+    "sparse": ("export net.safetensors --to sparse -o out.safetensors --overwrite", "out.safetensors"),
     "onnx": ("export net.safetensors --to onnx -o out.onnx --overwrite", "out.onnx"),
     "program": ("export net.safetensors --to torch-export -o out.pt2 --overwrite", "out.pt2"),
 }

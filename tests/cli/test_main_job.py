@@ -10,7 +10,7 @@ from elastic import models
 
 LEVELS = ["macs=25%", "macs=50%", "full"]
 COSTS = {"params", "macs", "bytes"}
-SUFFIX = {"onnx": "onnx", "torch-export": "pt2", "state-dict": "safetensors"}
+SUFFIX = {"onnx": "onnx", "torch-export": "pt2", "state-dict": "safetensors", "sparse": "safetensors"}
 
 
 def rows(text):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from elastic.cutting import State
 from elastic.masking import masked
 from elastic.plan import NEVER, BoolArray, LevelArray, Plan
-from elastic.roles import made_axes, read_axes
+from elastic.roles import output_axes, read_axes
 
 # What these do to a channel doesn't depend on others but by a product with a weight. Subclasses may do anything.
 CHANNELWISE = (
@@ -30,10 +30,10 @@ def dead_units(model: nn.Module, plan: Plan, state: State) -> LevelArray:
     The model tells which units can leave exactly: not those of norms over channels, whose statistics would change. Of
     a group that is wholly dead one unit is kept.
     """
-    can = _exact(model, plan)
+    can, makers = _exact(model, plan), _makers(model, plan)
     levels = np.zeros(plan.units, np.uint8)
     while True:
-        found = levels | (_without_purpose(plan, masked(state, plan, levels)) & can)
+        found = levels | (_without_purpose(plan, makers, masked(state, plan, levels)) & can)
         for group in plan.groups:
             if found[group.units].all():
                 found[group.units[levels[group.units] == 0][0]] = 0
@@ -50,10 +50,10 @@ def with_silence(masks: Mapping[str, Tensor], plan: Plan, levels: LevelArray, st
     return {name: silent[name] for name, spec in plan.tensors.items() if spec.is_parameter}
 
 
-def _without_purpose(plan: Plan, state: State) -> BoolArray:
+def _without_purpose(plan: Plan, makers: Mapping[str, int], state: State) -> BoolArray:
     """Return whether nothing reads a unit, or it makes nothing, [units]; one that no weight reads or makes may."""
     found = np.zeros(plan.units, np.bool_)
-    for axes in (read_axes(plan), made_axes(plan)):
+    for axes in (read_axes(plan), makers):
         is_there, is_felt = np.zeros((2, plan.units), np.bool_)
         for name, axis in axes.items():
             labels = plan.axes_of_tensor[name][axis]
@@ -63,6 +63,18 @@ def _without_purpose(plan: Plan, state: State) -> BoolArray:
             is_felt[labels[(labels != NEVER) & felt]] = True
         found |= is_there & ~is_felt
     return found
+
+
+def _makers(model: nn.Module, plan: Plan) -> dict[str, int]:
+    """Return, by the weight's name, the axis of the channels that a layer makes, where some of them can leave.
+
+    Grouped convolutions, depthwise ones too, make nothing of channels that others have made.
+    """
+    found = {name: axis for name, axis in output_axes(plan).items() if axis in plan.axes_of_tensor.get(name, {})}
+    units = {name: set(plan.axes_of_tensor[name][axis].tolist()) - {NEVER} for name, axis in found.items()}
+    grouped = [name for name in found if getattr(model.get_submodule(name.rpartition(".")[0]), "groups", 1) > 1]
+    made: set[int] = set().union(*(units[name] for name in found if name not in grouped))
+    return {name: axis for name, axis in found.items() if name not in grouped or not units[name] <= made}
 
 
 def _exact(model: nn.Module, plan: Plan) -> BoolArray:

@@ -95,6 +95,60 @@ def test_the_end_of_one_unit_is_the_end_of_those_that_it_alone_read_or_fed():
     assert levels[plan.axes["2.weight", 0]].tolist() == [1, 0, 0, 1, 0]
 
 
+def test_a_group_that_dies_bit_by_bit_keeps_a_unit_too():
+    class Branched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 5)
+            self.beside, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.second(torch.relu(self.first(x))) + self.beside(x)))
+
+    model = Branched()
+    plan = elastic.trace(model, torch.zeros(1, 4))
+    with torch.no_grad():
+        model.second.weight[:, :5] = 0  # five of six units are dead at once
+        model.second.weight[1:, 5] = 0  # and the last feeds a unit alone
+        model.head.weight[:, 0] = 0  # that nothing reads
+    levels = dead_units(model, plan, model.state_dict())
+    assert levels[plan.axes["first.weight", 0]].tolist() == [1, 1, 1, 1, 1, 0]
+    assert levels[plan.axes["second.weight", 0]].tolist() == [1, 0, 0, 0, 0]
+
+
+def test_units_that_no_weight_reads_are_not_dead_for_that():
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query, self.key, self.value = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return (self.query(x) @ self.key(x).transpose(1, 2)).softmax(2) @ self.value(x)
+
+    model = Attending()
+    plan = elastic.trace(model, torch.zeros(1, 5, 4))
+    assert ("query.weight", 0) in plan.axes
+    assert not dead_units(model, plan, model.state_dict()).any()
+    with torch.no_grad():
+        model.query.weight[1] = model.key.weight[1] = 0
+    assert dead_units(model, plan, model.state_dict()).sum() == 1
+
+
+def test_a_silenced_unit_stays_silent_where_zero_is_not_nothing():
+    """A sigmoid makes one half of zero, from which columns that are zero would learn."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.Sigmoid(), nn.Linear(6, 3))
+    plan = elastic.trace(network, torch.zeros(1, 4, 1, 1))
+    with torch.no_grad():
+        network[1].weight[1:3] = 0
+    masks = {"1.weight": network[1].weight != 0}
+    images = TensorDataset(torch.randn(12, 4, 1, 1), torch.arange(12) % 3)
+    done = finish(network, masks, plan, images, Recipe(epochs=2, batch=4, shift=0, mirror=False, learning_rate=0.1))
+    assert done.levels.sum() == 2
+    assert not done.network[3].weight[:, 1:3].any()
+    x = torch.randn(7, 4, 1, 1)
+    torch.testing.assert_close(done.cut(x), done.network(x))
+
+
 def test_a_unit_that_is_read_once_is_not_dead():
     model = mlp()
     plan = elastic.trace(model, torch.zeros(1, 4))
