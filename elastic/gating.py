@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from elastic.errors import InvalidRecipe, UnknownName
 
+NONE = "none"  # as a prior
 ChannelOpening = Literal["sigmoid", "hard-concrete", "binary"]
 
 
@@ -26,16 +27,14 @@ class Gating(BaseModel):
         "hard-concrete"
     )
     begin: Annotated[float, _told("Logit of each gate at first.", gt=0)] = 2.0
-    prior: Annotated[
-        str | None, Field(description="Criterion by which gates begin further open or closed, as energy or taylor.")
-    ] = None
+    prior: Annotated[str, Field(description="Criterion by which gates begin; none: all alike.")] = "energy"
     hottest: Annotated[float, _told("Temperature of gates in the first epoch.", gt=0)] = 2 / 3
     cooling: Annotated[float, _told("By what each epoch multiplies the temperature.", gt=0, le=1)] = 1.0
     coldest: Annotated[float, _told("The least temperature.", gt=0)] = 2 / 3
-    travel: Annotated[float, _told("How far a logit comes if all steps go one way.", gt=0)] = 10.0
+    travel: Annotated[float, _told("How far a logit comes if all steps go one way.", gt=0)] = 5.0
     ramp: Annotated[float, _told("Share of the steps in which the goal falls to the target.", ge=0, le=1)] = 0.5
-    proportional: Annotated[float, _told("Strength by the cost above the goal.", ge=0)] = 200.0
-    integral: Annotated[float, _told("The same, added up over all steps.", ge=0)] = 400.0
+    proportional: Annotated[float, _told("Strength by the cost above the goal.", ge=0)] = 60.0
+    integral: Annotated[float, _told("The same, added up over all steps.", ge=0)] = 60.0
     draws: Annotated[int, Field(description="Parts of a batch, each with gates drawn for itself.", ge=1)] = 4
     train_weights: Annotated[bool, Field(description="Train the weights beside the gates, or keep them.")] = True
     polarisation: Annotated[float, _told("Strength of what drives gates away from their mean.", ge=0)] = 0.0
@@ -45,7 +44,7 @@ PRESETS: dict[str, Gating] = {
     "hard-concrete": Gating(),  # Louizos et al., ICLR 2018
     "binary": Gating(opening="binary", begin=1.5, hottest=1, cooling=0.7, coldest=0.2),
     # What was published as latency-aware gates: sigmoids of logits that begin at 2, T = max(0.5, 5 * 0.9^epoch).
-    "lag": Gating(opening="sigmoid", begin=2, hottest=5, cooling=0.9, coldest=0.5, draws=1),
+    "lag": Gating(opening="sigmoid", begin=2, prior=NONE, hottest=5, cooling=0.9, coldest=0.5, draws=1),
 }
 DEFAULT = "hard-concrete"
 

@@ -1,34 +1,62 @@
 """Beginning: how far gates are open at first: all alike, or by what a criterion says of their units.
 
-With a prior a gate begins at (1 - SPREAD) to (1 + SPREAD) times the logit of the others, by the place of its unit in
-the order in which units would leave; so what is learned starts from a network that is known to be good.
+With a prior the gates begin in the order in which units would leave, and, where there is a target, with the network of
+open gates at the target: those near the threshold are as often open as closed, and learn which they should be; far ones
+stay what they are.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from elastic.allocation import rank
 from elastic.gates.opening import Gates
-from elastic.gating import Gating
 from elastic.importance import score
 from elastic.importance.batches import Batches
-from elastic.plan import Plan
+from elastic.plan import BoolArray, Plan
 from elastic.ranking import Ranking
 from elastic.targets import QUANTITIES, parse_target
 
-SPREAD = 0.8
+SPREAD = 0.8  # of logits around where they begin, without a target
+SLOPE = 2.0  # logits of one half of all units, in logits where gates begin
+
+FloatArray = npt.NDArray[np.float64]
 
 
-def begin(gates: Gates, gating: Gating, model: nn.Module, plan: Plan, quantity: str, data: Batches) -> None:
-    """Change the logits to those that gates begin with. Raises what `score` raises for the prior."""
-    nn.init.constant_(gates.logits, gating.begin)
-    if gating.prior is None:
-        return
+def places_of(
+    prior: str, model: nn.Module, plan: Plan, quantity: str, data: Batches, bounds: Mapping[str, Any]
+) -> FloatArray:
+    """Return the place of each unit in the order of leaving by a criterion, -1 the first to 1 the last, [units].
+
+    Raises what `score` raises.
+    """
     target = parse_target(f"{quantity if quantity in QUANTITIES else 'macs'}=50%")  # units compete for what is priced
-    how = Ranking(gating.prior).settled([target], has_data=True)
-    order = rank(plan, score(model, plan, gating.prior, data=data), **how.allocation)
-    place = np.empty(plan.units)
-    place[order] = np.linspace(-1, 1, plan.units)
-    with torch.no_grad():
-        gates.logits.mul_(torch.from_numpy(1 + SPREAD * place).to(gates.logits))
+    how = Ranking(prior).settled([target], has_data=True)
+    order = rank(plan, score(model, plan, prior, data=data), **how.allocation, **bounds)
+    places = np.empty(plan.units)
+    places[order] = np.linspace(-1, 1, plan.units)
+    return places
+
+
+@torch.no_grad()
+def begin_by(
+    places: FloatArray, gates: Gates, begin: float, settle: Callable[[FloatArray], BoolArray] | None = None
+) -> None:
+    """Change the logits of gates that are not closed for good to follow the places of units.
+
+    `settle` says which units stay if they leave in the order of some numbers; without it all are open.
+    """
+    closed = (gates.logits < -begin * 10).cpu().numpy()
+    if settle is None:
+        logits = begin * (1 + SPREAD * places)
+    else:
+        stays = settle(np.where(closed, -10.0, places))
+        threshold = (places[~stays & ~closed].max(initial=-1.0) + places[stays].min(initial=1.0)) / 2
+        logits = SLOPE * begin * (places - threshold)
+    found = torch.from_numpy(logits).to(gates.logits)
+    is_closed = torch.from_numpy(closed).to(gates.logits.device)
+    gates.logits.copy_(torch.where(is_closed, gates.logits, found))

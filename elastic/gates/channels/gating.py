@@ -19,12 +19,12 @@ from torch.utils.data import Dataset
 from elastic.data import evaluate, images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
-from elastic.gates.channels.beginning import begin
+from elastic.gates.channels.beginning import places_of
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.latency import LatencyTable
 from elastic.gates.channels.stages import FloatArray, Measure, Stage, Stages
 from elastic.gates.opening import Gates
-from elastic.gating import Gating
+from elastic.gating import NONE, Gating
 from elastic.plan import LevelArray
 from elastic.precision import computable
 from elastic.pruning import Pruned
@@ -91,7 +91,10 @@ def gate_channels(
     price_of, aims = aims_of(plan, [target] if isinstance(target, str) else target, strength, price, table, bounds)
     gates = Gates(plan.units, gating.opening)
     seen = list(images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed))
-    begin(gates, gating, computable(model), plan, price_of.quantity, seen)
+    nn.init.constant_(gates.logits, gating.begin)
+    places = None
+    if gating.prior != NONE:
+        places = places_of(gating.prior, computable(model), plan, price_of.quantity, seen, bounds)
     gated = Gated(copy.deepcopy(computable(model)), plan, gates, draws=gating.draws)
     numbers = iter(range(2 * len(aims)))
 
@@ -104,7 +107,7 @@ def gate_channels(
         return how | {"keep": numbered(keep, number), "log": numbered(log, number)}
 
     stages = Stages(
-        computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds,
+        computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds, places,
         torch.cat([images for images, _ in seen]) if recover else None,
         None if validation is None else partial(_top1, images_loader(validation, BATCH)), measure, options,
     )  # fmt: skip

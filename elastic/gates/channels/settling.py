@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elastic.allocation import allocate
+from elastic.allocation import Scores, allocate
 from elastic.errors import TargetError
 from elastic.gates.opening import Gates
 from elastic.plan import BoolArray, Group, Plan
@@ -20,15 +20,14 @@ OPEN = 1.0  # the least logit of a gate that stays open
 HALVINGS = 14  # of the share of the MACs, to meet a target that is no sum of products
 
 
-def settled(plan: Plan, gates: Gates, target: str, bounds: Mapping[str, Any]) -> BoolArray:
+def settled(plan: Plan, scores: Scores, target: str, bounds: Mapping[str, Any]) -> BoolArray:
     """Return which units stay, [units], in the network that is as large as a target such as `macs=60%` allows."""
-    scores = gates.logits.detach().double().cpu().numpy()
     stays: BoolArray = allocate(plan, scores, target=target, normalisation="none", **bounds) == 0
     return stays
 
 
 def settled_by_price(
-    plan: Plan, gates: Gates, price: Callable[[Tensor], Tensor], share: float, bounds: Mapping[str, Any]
+    plan: Plan, scores: Scores, price: Callable[[Tensor], Tensor], share: float, bounds: Mapping[str, Any]
 ) -> BoolArray:
     """Return which units stay, [units], in the largest such network whose price is no more than a share of the whole.
 
@@ -38,7 +37,7 @@ def settled_by_price(
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         try:
-            stays = settled(plan, gates, f"macs={middle:.6%}", bounds)
+            stays = settled(plan, scores, f"macs={middle:.6%}", bounds)
         except TargetError:
             low = middle
             continue

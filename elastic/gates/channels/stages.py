@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from elastic.costs import CostModel
 from elastic.cutting import cut
 from elastic.fitting import fitted
 from elastic.gates.channels.aims import Aim, Pricing
+from elastic.gates.channels.beginning import begin_by
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.learning import Learning
 from elastic.gates.channels.recovering import recovered
@@ -58,6 +60,7 @@ class Stages:
     fine_tune: Recipe | None
     price: Pricing
     bounds: Mapping[str, Any]
+    places: FloatArray | None  # of units in the order of leaving, by which gates begin
     calibration: Tensor | None  # images to recover on, or nothing is
     judge: Measure | None
     measure: Measure | None
@@ -66,6 +69,10 @@ class Stages:
     def run(self, gated: Gated, aim: Aim, number: int) -> Stage:
         """Change the gated network to what the aim makes of it, with settled gates; cut it, and tune what is left."""
         plan, gates, found = self.plan, gated.gates, _Accuracies(self.measure)
+        if self.places is not None:
+            every = np.ones(plan.units, np.bool_)
+            settle_by = None if aim.share is None else partial(self._settled, aim, every)
+            begin_by(self.places, gates, self.gating.begin, settle_by)
         floors = [(group, Bounds(**self.bounds).kept(group, 0)) for group in plan.groups]
         learning = Learning(gated, self.price, aim, self.gating, floors=floors, judge=self.judge)
         chosen = None if self.gating.train_weights else [gates.logits]
@@ -77,7 +84,7 @@ class Stages:
         gated.is_soft = False
         logits, soft = _array(gates.logits), _array(gates.priced())
         was_open = logits > 0
-        stays = self._settled(gated, aim, was_open)
+        stays = self._settled(aim, was_open, logits)
         settle(gates, stays)
         found.add("hard", gated)
         levels = (~stays).astype(np.uint8)
@@ -101,14 +108,14 @@ class Stages:
         teacher = None if recipe.distil == 0 else self.model
         return train(network.requires_grad_(True), images, own, teacher=teacher, **more, **self.options(name))
 
-    def _settled(self, gated: Gated, aim: Aim, was_open: BoolArray) -> BoolArray:
+    def _settled(self, aim: Aim, was_open: BoolArray, scores: FloatArray) -> BoolArray:
         quantity = self.price.quantity
         if quantity not in QUANTITIES:
             share = self._cost(was_open) if aim.share is None else aim.share
-            return settled_by_price(self.plan, gated.gates, self.price, share, self.bounds)
+            return settled_by_price(self.plan, scores, self.price, share, self.bounds)
         amount = CostModel(self.plan).cost(was_open)[quantity]
         target = f"{quantity}={amount}" if aim.share is None else aim.name
-        return settled(self.plan, gated.gates, target, self.bounds)
+        return settled(self.plan, scores, target, self.bounds)
 
     def _cost(self, opened: FloatArray | BoolArray) -> float:
         return float(self.price(torch.from_numpy(opened.astype(np.float64))))

@@ -192,7 +192,7 @@ def test_planted_channels_that_nothing_needs_are_the_ones_that_close(trained, di
     share = CostModel(plan).cost(stays).macs / CostModel(plan).dense.macs
     _, (stage,) = gate_channels(
         model, EXAMPLE, digits, RECIPE.model_copy(update={"batch": 32}), target=f"macs={share:.4%}", freeze=others,
-        gating=gating_of(preset, train_weights=False),
+        gating=gating_of(preset, prior="none", travel=10, proportional=200, integral=400, train_weights=False),
     )  # fmt: skip
     assert len(group.units) == 64
     assert stage.stays[::2].sum() <= 8  # of 32; by chance 16; others are of little use too
