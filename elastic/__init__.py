@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elastic.errors import ElasticError as ElasticError
     from elastic.exporting import export as export
     from elastic.fitting import fit as fit
+    from elastic.gates.channels import gate_channels as gate_channels
     from elastic.gates.weights import gate_weights as gate_weights
     from elastic.importance import score as score
     from elastic.plan import Plan as Plan
@@ -50,6 +51,7 @@ HOMES = {
     "ElasticError": "elastic.errors",
     "export": "elastic.exporting",
     "fit": "elastic.fitting",
+    "gate_channels": "elastic.gates.channels",
     "gate_weights": "elastic.gates.weights",
     "score": "elastic.importance",
     "nest": "elastic.nesting",

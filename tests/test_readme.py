@@ -22,7 +22,7 @@ from elastic.cli.app import _run, app
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.is_file()]
 MARK = "<!-- needs ELASTIC_DATA -->"
-VERBS = {command.name for command in app.registered_commands}
+VERBS = {each.name for each in (*app.registered_commands, *app.registered_groups)}
 ROUNDING = re.compile(r"\d(?:\.\d+)?e[-+]\d+")  # differs from one machine to the next
 PERCENT = re.compile(r"(\d+\.\d+) %")
 ACCURACY = 0.2  # points by which rounding alone moves what a repaired network gets right
