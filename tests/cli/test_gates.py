@@ -77,6 +77,18 @@ def test_gating_weights_leaves_files_and_a_folder(elastic, weights, tmp_path):
     assert {"report.html", "networks.csv", "sparsity.svg", "gates.csv", "net.0.gates.jsonl", "net.1.tune.jsonl"} <= left
 
 
+def test_adaptive_gates_leave_weights_and_a_folder(elastic, weights, tmp_path):
+    done = elastic(
+        f"gate adaptive {NETWORK} --weights {weights} {TRAIN} --epochs 3 --target macs=60% -o a.safetensors --json"
+    )
+    assert done.code == 0, done.err
+    assert 0.4 < done.json["share"] < 0.75
+    assert done.json["top1"] > 80
+    assert any(name.startswith("deciders.") for name in load_file("a.safetensors"))
+    left = {path.name for path in (tmp_path / "a.report").iterdir()}
+    assert {"report.html", "network.csv", "density.svg", "opened.csv", "net.0.jsonl"} <= left
+
+
 def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
     command = f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 3 --fine-tune 2 --target macs=60% -o"
     assert elastic(f"{command} whole.safetensors").code == 0

@@ -17,6 +17,7 @@ VERBS = [
     "soft-prune",
     "gate channels",
     "gate weights",
+    "gate adaptive",
 ]
 
 

@@ -14,15 +14,12 @@ from torch import Tensor
 from elastic.gates.channels.aims import Aim, Pricing
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.settling import hold_open
+from elastic.gates.pacing import Pace
 from elastic.gates.steering import Steering
 from elastic.gating import Gating
 from elastic.plan import Group
 from elastic.recipes import Recipe
 from elastic.training import Hook
-
-MEAN_RATE = 0.5  # of a schedule, in shares of the greatest learning rate
-MEMORY = 0.99  # of the mean of squared gradients
-TINY = 1e-12
 
 
 class Learning(Hook):
@@ -46,7 +43,7 @@ class Learning(Hook):
         self.gated, self.price, self.aim, self.gating = gated, price, aim, gating
         self.floors, self.judge = floors, judge
         self.apart = [gated.gates.logits]
-        self.squares = torch.zeros(())  # running mean of squared gradients
+        self.pace = Pace(gating.travel)
         with torch.no_grad():
             gated.gates.temperature.fill_(self._temperature(1))
             self.first = float(price(gated.gates.hard()))  # share of the dense cost
@@ -60,8 +57,7 @@ class Learning(Hook):
     def begin(self, recipe: Recipe, steps: int) -> None:
         """Learn how many steps there will be, and how long each has to be to come as far as asked."""
         self.steering = self._steering(steps)
-        momentum = recipe.momentum if recipe.optimiser == "sgd" else 0.0
-        self.rate = self.gating.travel * (1 - momentum) / (MEAN_RATE * steps * recipe.learning_rate)
+        self.rate = self.pace.rate(recipe, steps)
 
     def penalty(self) -> Tensor:
         """Return the price of the gates at its strength, and how far they are from being polarised."""
@@ -74,19 +70,11 @@ class Learning(Hook):
             found = found - self.gating.polarisation * (opened - opened.mean()).abs().mean()
         return found.float()
 
-    @torch.no_grad()
     def before_step(self) -> None:
-        """Divide the gradient by its root mean square over steps and gates, so that steps are of one length.
-
-        Not gate by gate, as Adam does it: then all that is useful rises alike, however useful it is.
-        """
+        """Make steps of gates as long as they have to be."""
         gradient = self.gated.gates.logits.grad
-        if gradient is None:
-            return
-        self.squares = self.squares.to(gradient.device)
-        self.squares.lerp_(gradient.square().mean(), 1 - MEMORY)
-        self.steering.scale = float((self.squares / (1 - MEMORY ** (self.steering.step + 1))).sqrt())
-        gradient.div_(self.steering.scale + TINY)
+        if gradient is not None:
+            self.steering.scale = self.pace.keep([gradient], gradient)
 
     def after_step(self) -> None:
         """Go on to the next strength, and hold open what has to stay."""
@@ -113,12 +101,12 @@ class Learning(Hook):
 
     def state(self) -> dict[str, Tensor]:
         """Return the steering and what is known of gradients; logits and temperature are the model's own."""
-        return {"steering": self.steering.state(), "squares": self.squares}
+        return {"steering": self.steering.state(), "pace": self.pace.state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Change it to what `state` returned."""
         self.steering.load(state["steering"])
-        self.squares = state["squares"]
+        self.pace.load(state["pace"])
 
     def _steering(self, steps: int) -> Steering:
         gating, aim = self.gating, self.aim

@@ -34,11 +34,12 @@ class Price:
         self.header = self.dense - whole  # of a file; 0 for all that is no size
 
     def __call__(self, gates: Tensor) -> Tensor:
-        """Return the share of the dense cost that gates [units] leave, a float64 scalar: 1 where all are open."""
+        """Return the share of the dense cost that gates [.., units] leave, float64 [..]: 1 where all are open."""
         if self.fixed.device != gates.device:
             for name, value in list(vars(self).items()):
                 if isinstance(value, Tensor):
                     setattr(self, name, value.to(gates.device))
-        lengths = self.fixed.index_add(0, self.axes, gates.double()[self.units])
-        total = (self.coefficients * lengths[self.factors].prod(1)).sum() + self.header
+        fixed = self.fixed.expand(*gates.shape[:-1], -1)
+        lengths = fixed.index_add(-1, self.axes, gates.double()[..., self.units])
+        total = (self.coefficients * lengths[..., self.factors].prod(-1)).sum(-1) + self.header
         return total / self.dense
