@@ -17,7 +17,7 @@ from elastic.allocation import rank
 from elastic.gates.opening import Gates
 from elastic.importance import score
 from elastic.importance.batches import Batches
-from elastic.plan import BoolArray, Plan
+from elastic.plan import BoolArray, IntArray, Plan
 from elastic.ranking import Ranking
 from elastic.targets import QUANTITIES, parse_target
 
@@ -36,9 +36,13 @@ def places_of(
     """
     target = parse_target(f"{quantity if quantity in QUANTITIES else 'macs'}=50%")  # units compete for what is priced
     how = Ranking(prior).settled([target], has_data=True)
-    order = rank(plan, score(model, plan, prior, data=data), **how.allocation, **bounds)
-    places = np.empty(plan.units)
-    places[order] = np.linspace(-1, 1, plan.units)
+    return places_in(rank(plan, score(model, plan, prior, data=data), **how.allocation, **bounds))
+
+
+def places_in(order: IntArray) -> FloatArray:
+    """Return the place of each unit in an order, -1 the first to 1 the last, [units]."""
+    places = np.empty(len(order))
+    places[order] = np.linspace(-1, 1, len(order))
     return places
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from elastic.data import evaluate, images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
-from elastic.gates.channels.beginning import places_of
+from elastic.gates.channels.beginning import places_in, places_of
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.latency import LatencyTable
 from elastic.gates.channels.stages import FloatArray, Measure, Stage, Stages
@@ -107,11 +107,14 @@ def gate_channels(
         return how | {"keep": numbered(keep, number), "log": numbered(log, number)}
 
     stages = Stages(
-        computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds, places,
+        computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds,
         torch.cat([images for images, _ in seen]) if recover else None,
         None if validation is None else partial(_top1, images_loader(validation, BATCH)), measure, options,
     )  # fmt: skip
-    found = tuple(stages.run(gated, aim, number) for number, aim in enumerate(aims))
+    found: list[Stage] = []
+    for number, aim in enumerate(aims):
+        found.append(stages.run(gated, aim, number, places))
+        places = None if places is None else places_in(found[-1].logits.argsort(kind="stable"))
     closing = closing_stages(found)
     levels, last = levels_of(closing), len(closing) - 1
     made = {
@@ -128,7 +131,7 @@ def gate_channels(
     }
     targets = [aim.target for aim in reversed(aims) if aim.target is not None]
     tuned = {last - number: take_dtypes(stage.network, model.state_dict()) for number, stage in enumerate(closing)}
-    return Pruned(model, plan, scores_of(closing, levels), levels, tuple(targets), made, tuned), found
+    return Pruned(model, plan, scores_of(closing, levels), levels, tuple(targets), made, tuned), tuple(found)
 
 
 def closing_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -60,19 +60,21 @@ class Stages:
     fine_tune: Recipe | None
     price: Pricing
     bounds: Mapping[str, Any]
-    places: FloatArray | None  # of units in the order of leaving, by which gates begin
     calibration: Tensor | None  # images to recover on, or nothing is
     judge: Measure | None
     measure: Measure | None
     options: Callable[[str], Mapping[str, Any]]  # of `train`, by the name of what is trained
 
-    def run(self, gated: Gated, aim: Aim, number: int) -> Stage:
-        """Change the gated network to what the aim makes of it, with settled gates; cut it, and tune what is left."""
+    def run(self, gated: Gated, aim: Aim, number: int, places: FloatArray | None) -> Stage:
+        """Change the gated network to what the aim makes of it, with settled gates; cut it, and tune what is left.
+
+        Gates begin as they are, or by the `places` of units in the order of leaving.
+        """
         plan, gates, found = self.plan, gated.gates, _Accuracies(self.measure)
-        if self.places is not None:
+        if places is not None:
             every = np.ones(plan.units, np.bool_)
             settle_by = None if aim.share is None else partial(self._settled, aim, every)
-            begin_by(self.places, gates, self.gating.begin, settle_by)
+            begin_by(places, gates, self.gating.begin, settle_by)
         floors = [(group, Bounds(**self.bounds).kept(group, 0)) for group in plan.groups]
         learning = Learning(gated, self.price, aim, self.gating, floors=floors, judge=self.judge)
         chosen = None if self.gating.train_weights else [gates.logits]
