@@ -12,11 +12,10 @@ last epoch, on all test images. A run that was stopped goes on where it was.
 """
 
 import argparse
-import fnmatch
-import json
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch
 from gates_table import table
 from isolated import Record
 from one_shot_networks import Case, Subject, opened
-from records import provenance, read_records
+from records import add_record, is_asked, read_records
 from torch.utils.data import Subset
 
 import elastic
@@ -68,18 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ways = [*(f"gates {preset}" for preset in asked.presets), *CONTROLS]
     for network in asked.networks:
         for data in asked.data:
-            subject = None
             for seed in asked.seeds:
                 for way in ways:
                     name = f"{network}, {data}, {asked.target}, {way}, seed {seed}"
-                    if not any(fnmatch.fnmatch(way, each) for each in asked.only) or name in read_records(out):
-                        continue
-                    subject = subject or baseline(network, data, asked)
-                    record = {"name": name, "network": network, "data": data, "way": way, "seed": seed}
-                    record |= run(subject, way, asked, seed, asked.folder / name.replace("/", "-")) | provenance()
-                    with out.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
-                    print(json.dumps(record), flush=True)
+                    if is_asked(way, asked.only):
+                        add_record(out, name, partial(run, network, data, way, asked, seed, asked.folder / name))
 
 
 def baseline(network: str, data: str, asked: argparse.Namespace) -> Subject:
@@ -105,12 +97,13 @@ def recipe(asked: argparse.Namespace, epochs: int, seed: int) -> Recipe:
     )  # fmt: skip
 
 
-def run(subject: Subject, way: str, asked: argparse.Namespace, seed: int, keep: Path) -> Record:
+def run(network: str, data: str, way: str, asked: argparse.Namespace, seed: int, keep: Path) -> Record:
     """Return the accuracies and costs of one way."""
-    begin = time.perf_counter()
+    subject, begin = baseline(network, data, asked), time.perf_counter()
     count = len(subject.training)  # type: ignore[arg-type]
     images = min(asked.gate_images or count, count)
-    found: Record = {"dense": subject.accuracy(subject.model)["test"], "images": images}
+    found: Record = {"network": network, "data": data, "way": way, "seed": seed}
+    found |= {"dense": subject.accuracy(subject.model)["test"], "images": images}
     if way not in CONTROLS:
         chosen = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images].tolist()
         learning, tuning = recipe(asked, asked.gate_epochs, seed), recipe(asked, asked.tune_epochs, seed)
@@ -129,12 +122,12 @@ def run(subject: Subject, way: str, asked: argparse.Namespace, seed: int, keep: 
         pruned = elastic.prune(
             subject.model, subject.example, target=asked.target, criterion=way, data=batches, seed=seed
         )
-        network = pruned.level(0)
-        top1 = {"recovered": subject.accuracy(network)["test"]}
-        network.to(memory_format=torch.contiguous_format).requires_grad_(True)
+        small = pruned.level(0)
+        top1 = {"recovered": subject.accuracy(small)["test"]}
+        small.to(memory_format=torch.contiguous_format).requires_grad_(True)
         path = keep.with_suffix(".training")
-        epochs = list(train(network, subject.training, tuning, teacher=subject.model, keep=path, report=tell))
-        found |= {"top1": {**top1, "tuned": subject.accuracy(network)["test"]}}
+        epochs = list(train(small, subject.training, tuning, teacher=subject.model, keep=path, report=tell))
+        found |= {"top1": {**top1, "tuned": subject.accuracy(small)["test"]}}
     cost = pruned.cost(0)
     whole = pruned.cost(1)
     found |= {"macs": cost.macs / whole.macs, "params": cost.params / whole.params, "recipe": tuning.model_dump()}

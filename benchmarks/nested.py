@@ -12,10 +12,9 @@ goes on where it was.
 """
 
 import argparse
-import fnmatch
-import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import torch
 from isolated import Record
 from nested_table import draw, table
 from one_shot_networks import CASES, Subject, opened
-from records import provenance, read_records
+from records import add_record, is_asked, read_records
 
 import elastic
 from elastic.checkpoint import load
@@ -61,13 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     subject = opened(CASE)
     for seed in asked.seeds:
         for name in NAMES:
-            full = f"{name}, seed {seed}"
-            if any(fnmatch.fnmatch(name, pattern) for pattern in asked.only) and full not in read_records(out):
-                record = {"name": full, "what": name, "seed": seed, "threads": asked.threads, **provenance()}
-                record |= run(subject, name, recipe(asked, seed), asked.folder)
-                with out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-                print(json.dumps(record), flush=True)
+            if is_asked(name, asked.only):
+                how = recipe(asked, seed)
+                add_record(out, f"{name}, seed {seed}", partial(run, subject, name, how, asked.folder, asked.threads))
 
 
 def recipe(asked: argparse.Namespace, seed: int) -> Recipe:
@@ -77,7 +72,7 @@ def recipe(asked: argparse.Namespace, seed: int) -> Recipe:
     )  # fmt: skip
 
 
-def run(subject: Subject, name: str, how: Recipe, folder: Path) -> Record:
+def run(subject: Subject, name: str, how: Recipe, folder: Path, threads: int) -> Record:
     """Return the accuracy of each level of the file that is made, and what it took."""
     start = folder / f"start-{how.seed}.safetensors"
     output = folder / f"{name}-{how.seed}.safetensors"
@@ -103,7 +98,14 @@ def run(subject: Subject, name: str, how: Recipe, folder: Path) -> Record:
         header = elastic.metadata.read_header(output)
         found = {each.name: subject.accuracy(load(output, each.name))["test"] for each in header.levels}
     seconds = round(sum(epoch.seconds for epoch in epochs) if epochs else time.perf_counter() - begin)
-    record: Record = {"accuracy": found, "seconds": seconds, "bytes": output.stat().st_size}
+    record: Record = {
+        "what": name,
+        "seed": how.seed,
+        "threads": threads,
+        "accuracy": found,
+        "seconds": seconds,
+        "bytes": output.stat().st_size,
+    }
     return record | ({"recipe": how.model_dump(mode="json")} if epochs else {})
 
 

@@ -1,6 +1,7 @@
 """Go through the list of models and keep one JSON object a line, which the tables are made of; shared by benchmarks."""
 
 import argparse
+import fnmatch
 import json
 import os
 import platform
@@ -41,6 +42,21 @@ def go_through(
         with asked.out.open("a") as file:
             file.write(json.dumps(record) + "\n")
         print(f"{number}/{len(todo)} {line(record)}", flush=True)
+
+
+def is_asked(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a name matches one of the patterns."""
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def add_record(out: Path, name: str, run: Callable[[], Record]) -> None:
+    """Write and print what a run gives under a name, with the day and the commit; nothing if that was run already."""
+    if name in read_records(out):
+        return
+    record = {"name": name, **provenance(), **run()}
+    with out.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    print(json.dumps(record), flush=True)
 
 
 def has_failed(record: Record) -> bool:

@@ -12,10 +12,9 @@ on where it was.
 """
 
 import argparse
-import fnmatch
-import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import torch
 from isolated import Record
 from one_shot_networks import CASES, Subject, macs_of, opened
 from one_shot_theirs import WAYS, best, search, with_norms
-from records import provenance, read_records
+from records import add_record, is_asked, read_records
 from torch import nn
 from tuned_table import table
 
@@ -58,12 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for side in ("ours", "theirs"):
             for rate in asked.learning_rates:
                 name = f"{side}, {rate:g}, seed {seed}"
-                if any(fnmatch.fnmatch(name, pattern) for pattern in asked.only) and name not in read_records(out):
-                    record = {"name": name, "side": side, "threads": asked.threads, **provenance()}
-                    record |= run(subject, side, recipe(asked, rate, seed), asked.folder / f"{name}.training")
-                    with out.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
-                    print(json.dumps(record), flush=True)
+                keep = asked.folder / f"{name}.training"
+                if is_asked(name, asked.only):
+                    add_record(out, name, partial(run, subject, side, recipe(asked, rate, seed), keep, asked.threads))
 
 
 def recipe(asked: argparse.Namespace, rate: float, seed: int) -> Recipe:
@@ -73,10 +69,11 @@ def recipe(asked: argparse.Namespace, rate: float, seed: int) -> Recipe:
     )  # fmt: skip
 
 
-def run(subject: Subject, side: str, how: Recipe, keep: Path) -> Record:
+def run(subject: Subject, side: str, how: Recipe, keep: Path, threads: int) -> Record:
     """Return what a network had before and after its training."""
     start = time.perf_counter()
     network, found = ours(subject, how.seed) if side == "ours" else theirs(subject)
+    found |= {"side": side, "threads": threads}
     found |= {"before": subject.accuracy(network)["test"], "start": round(time.perf_counter() - start, 1)}
     network.to(memory_format=torch.contiguous_format).requires_grad_(True)
 

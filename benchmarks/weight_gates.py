@@ -13,8 +13,6 @@ test images. A run that was stopped goes on where it was.
 """
 
 import argparse
-import fnmatch
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,7 +22,7 @@ from typing import Any
 import torch
 from isolated import Record
 from one_shot_networks import top1
-from records import provenance, read_records
+from records import add_record, is_asked, read_records
 from torch import nn
 from weight_gates_table import table
 
@@ -70,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in asked.seeds:
         runs = Runs(asked, seed)
         for name, run in runs.all():
-            full = f"{name}, seed {seed}"
-            if any(fnmatch.fnmatch(name, pattern) for pattern in asked.only) and full not in read_records(out):
-                record = {"name": full, "what": name, "seed": seed, "threads": asked.threads, **provenance(), **run()}
-                with out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-                print(json.dumps(record), flush=True)
+            if is_asked(name, asked.only):
+                add_record(out, f"{name}, seed {seed}", partial(told, name, seed, asked.threads, run))
+
+
+def told(name: str, seed: int, threads: int, run: Callable[[], Record]) -> Record:
+    return {"what": name, "seed": seed, "threads": threads, **run()}
 
 
 class Runs:
