@@ -38,7 +38,7 @@ IMAGES = 2048  # for scores and repair, without labels
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Levels of one file beside networks that were tuned alone.")
-    parser.add_argument("--only", nargs="*", default=["*"], help=f"patterns of {', '.join(NAMES)}")
+    parser.add_argument("--only", nargs="*", default=["*"], help=f"patterns of {', '.join(NAMES)}".replace("%", "%%"))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.05)
