@@ -90,10 +90,10 @@ def test_adaptive_gates_leave_weights_and_a_folder(elastic, weights, tmp_path):
 
 
 def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
-    command = f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 3 --fine-tune 2 --target macs=60% -o"
+    command = f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 2 --fine-tune 1 --target macs=60% -o"
     assert elastic(f"{command} whole.safetensors").code == 0
     entry = [sys.executable, "-c", "from elastic.cli import main; main()"]
-    for attempt in range(3):
+    for attempt in range(2):
         resume = ["--resume"] if attempt else []
         process = subprocess.Popen(
             [*entry, *command.split(), "killed.safetensors", *resume], cwd=tmp_path, stderr=subprocess.DEVNULL,
