@@ -47,4 +47,6 @@ def moved(images: Tensor, moves: Moves) -> Tensor:
     columns = torch.where(moves.is_mirrored[:, None], back, ahead) + moves.left[:, None]  # [n, w]
     padded = F.pad(images, (moves.shift,) * 4).permute(0, 2, 3, 1)
     picked = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]  # [n, h, w, c]
-    return picked.permute(0, 3, 1, 2).contiguous()
+    # A copy in any case: images of one channel would keep strides that torch takes for channels last, and its gradients
+    # of narrow 1x1 convolutions with a stride write out of bounds there (torch 2.14, processors without AVX-512).
+    return picked.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)

@@ -36,3 +36,7 @@ def test_about_half_of_the_images_are_mirrored():
     images = batch(2000)
     is_same = (augment(images, shift=0) == images).flatten(1).all(1)
     assert 0.45 < is_same.float().mean() < 0.55
+
+
+def test_moved_images_of_one_channel_are_not_taken_for_channels_last():
+    assert augment(torch.randn(3, 1, 8, 8), shift=1).stride() == (64, 64, 8, 1)

@@ -104,7 +104,8 @@ def test_only_the_given_parameters_are_trained(few):
     before = copy.deepcopy(model.state_dict())
     train(model, few, recipe(), parameters=norm_parameters(model))
     changed = {name for name, tensor in model.named_parameters() if not same_bits(before[name], tensor)}
-    assert changed == {name for name, tensor in model.named_parameters() if tensor.dim() <= 1}
+    # A bias in front of a norm has a gradient of rounding errors alone, which may be exactly zero.
+    assert changed | {"0.bias"} == {name for name, tensor in model.named_parameters() if tensor.dim() <= 1}
     assert all(tensor.requires_grad for tensor in model.parameters())
 
 
