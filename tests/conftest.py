@@ -49,3 +49,23 @@ def no_downloads(monkeypatch):
 
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
     monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The training part of scikit-learn's digits."""
+    from elastic.data import Preprocessing, load
+
+    return load("digits", train=True, preprocessing=Preprocessing.default("elastic/digits_resnet"))
+
+
+@pytest.fixture(scope="session")
+def trained(digits):
+    """A small network that knows them; nobody may change it."""
+    from elastic import models
+    from elastic.training import Recipe, train
+
+    torch.manual_seed(0)
+    model = models.build("elastic/digits_resnet")
+    train(model, digits, Recipe(epochs=6, shift=1, mirror=False, batch=64))
+    return model

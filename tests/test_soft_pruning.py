@@ -7,32 +7,17 @@ from torch import nn
 from torch.utils.data import Subset
 
 import elastic
-from elastic import models
 from elastic.data import Preprocessing, evaluate, images_loader, load
 from elastic.errors import InvalidRecipe, TargetError
 from elastic.masking import silenced
 from elastic.proofs import same_bits
 from elastic.recipes import Recipe
 from elastic.soft_pruning import came_back, soft_prune
-from elastic.training import train
 from tests.wirings import WIRINGS
 
 NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 RECIPE = Recipe(epochs=6, shift=1, mirror=False, batch=64, learning_rate=0.05)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits", train=True, preprocessing=Preprocessing.default(NETWORK))
-
-
-@pytest.fixture(scope="module")
-def trained(digits):
-    torch.manual_seed(0)
-    model = models.build(NETWORK)
-    train(model, digits, Recipe(epochs=6, shift=1, mirror=False, batch=64))
-    return model
 
 
 @pytest.fixture(scope="module")

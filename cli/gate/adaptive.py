@@ -52,8 +52,7 @@ def adaptive(
     from elastic.metadata import write_plain
     from elastic.reporting import write_report
     from elastic.tensors import stored
-    from elastic.tracing import trace
-    from elastic.training import is_main
+    from elastic.training import is_main, numbered
 
     check_output(output, overwrite)
     settings = gating_of(DEFAULT, **gating)
@@ -66,7 +65,7 @@ def adaptive(
             opening.model, opening.example, learned, recipe, target=target, gating=settings, hidden=hidden,
             calibration=calibration, freeze=freeze or (),
             training={
-                "keep": files.keep.with_suffix(".0.training"), "log": files.log.with_suffix(".0.jsonl"),
+                "keep": numbered(files.keep, 0), "log": numbered(files.log, 0),
                 "report": tell, "progress": bar.show, "trackers": tracker or (),
             },
         )  # fmt: skip
@@ -76,8 +75,9 @@ def adaptive(
     found = measure_gated(gated, price, images_loader(tested, 250))
     state = {name: stored(tensor) for name, tensor in gated.state_dict().items()}
     write_plain(output, state, overwrite=overwrite)
-    plan = trace(opening.model, opening.example, freeze=freeze or ())
-    page = write_report(report_of(plan, found, epochs, whole, price.quantity, model), files.folder, overwrite=True)
+    page = write_report(
+        report_of(gated.groups, found, epochs, whole, price.quantity, model), files.folder, overwrite=True
+    )
     files.delete_what_is_over()
     result = {"output": str(output), "whole": whole, "top1": found.top1, "report": str(page)}
     result |= {"quantity": price.quantity, "share": found.share, "deviation": found.deviation}

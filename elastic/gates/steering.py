@@ -24,7 +24,6 @@ class Steering:
     ramp: float = 0.5  # share of the steps in which the goal falls to the target
     proportional: float = 20.0
     integral: float = 300.0  # over all steps
-
     first: float = 1.0  # what is paid at first
 
     def __post_init__(self) -> None:

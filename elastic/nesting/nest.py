@@ -1,7 +1,6 @@
 """Nest: from a file of pruned levels to one whose levels were trained to be each other's parts."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,7 +13,7 @@ from elastic.nesting.family import Measure, family_of
 from elastic.nesting.growing import TOGETHER, grow
 from elastic.nesting.joint import NORMS, Norms, train_jointly
 from elastic.recipes import Recipe
-from elastic.training import Epoch, Moment, is_main, numbered, wait_for_all
+from elastic.training import Epoch, Moment, is_main, one_of_several, wait_for_all
 
 Way = Literal["grow", "joint"]
 WAYS: tuple[str, ...] = get_args(Way)
@@ -72,13 +71,8 @@ def nest(
         return "all levels" if level is None else names[level]
 
     def of_level(level: int | None) -> dict[str, Any]:
-        name = called(level)
-        how = dict(options)
-        if progress is not None:
-            how["progress"] = partial(progress, name)
-        if report is not None:
-            how["report"] = partial(report, name)
-        return how | {"keep": numbered(keep, level), "log": numbered(log, level)}
+        how = {"keep": keep, "log": log, "progress": progress, "report": report}
+        return one_of_several(called(level), level, **how, **options)  # type: ignore[arg-type]
 
     if way == "grow":
         states, found = grow(family, dataset, recipe, of_level, together=together)

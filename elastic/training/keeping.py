@@ -90,10 +90,3 @@ def read_standing(path: Path, begun: Begun) -> tuple[Standing, dict[str, Tensor]
                 f"{path} is of a training with {what}; give the same again to go on with it, or another path to begin"
             )
     return standing, tensors
-
-
-def numbered(path: str | Path | None, number: int | None) -> Path | None:
-    """Return the name of the file of one of several trainings: `net.training` becomes `net.0.training`."""
-    if path is None or number is None:
-        return None if path is None else Path(path)
-    return Path(path).with_suffix(f".{number}{Path(path).suffix}")

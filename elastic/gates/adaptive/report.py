@@ -5,19 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from elastic.gates.adaptive.gating import Adapted
-from elastic.plan import Plan
+from elastic.plan import Group
 from elastic.reporting import Bars, Curves, Histogram, Report, Section, Table
 from elastic.training import Epoch
 
 EDGES = tuple(round(0.05 * number, 2) for number in range(21))
 
 
-def report_of(plan: Plan, found: Adapted, epochs: Sequence[Epoch], whole: float, quantity: str, model: str) -> Report:
+def report_of(
+    groups: Sequence[Group], found: Adapted, epochs: Sequence[Epoch], whole: float, quantity: str, model: str
+) -> Report:
     """Return what there is to see; `whole` is the accuracy of the network without gates in percent."""
     heads = ("network", "top-1", f"{quantity}, mean of images", "standard deviation")
     rows = (("whole", whole, 1.0, 0.0), ("adaptive gates", found.top1, found.share, found.deviation))
     opened = np.asarray(found.opened)
-    shares = [100 * float(opened[np.asarray(group.units)].mean()) for group in plan.groups]
+    shares = [100 * float(opened[np.asarray(group.units)].mean()) for group in groups]
     top1 = {"trained on, augmented": [(float(epoch.epoch), epoch.top1) for epoch in epochs]}
     costs = {name: [(float(e.epoch), e.told[f"{quantity}_{name}"]) for e in epochs] for name in ("soft", "hard")}
     return Report(
@@ -32,7 +34,7 @@ def report_of(plan: Plan, found: Adapted, epochs: Sequence[Epoch], whole: float,
                 (
                     Bars(
                         "density", "Channels that are open, in the mean of images", "group", "open, %",
-                        tuple(group.name for group in plan.groups), {"open": shares},
+                        tuple(group.name for group in groups), {"open": shares},
                     ),
                     Histogram(
                         "opened", "Share of images for which a channel is open", "share of images", EDGES,

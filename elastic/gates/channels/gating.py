@@ -32,7 +32,7 @@ from elastic.recipes import Recipe
 from elastic.tensors import take_dtypes
 from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
-from elastic.training import Epoch, Moment, numbered
+from elastic.training import Epoch, Moment, one_of_several
 
 CALIBRATION, BATCH = 512, 250  # images to recover on
 
@@ -99,12 +99,8 @@ def gate_channels(
     numbers = iter(range(2 * len(aims)))
 
     def options(name: str) -> dict[str, Any]:
-        number, how = next(numbers), dict(training)
-        if progress is not None:
-            how["progress"] = partial(progress, name)
-        if report is not None:
-            how["report"] = partial(report, name)
-        return how | {"keep": numbered(keep, number), "log": numbered(log, number)}
+        how = {"keep": keep, "log": log, "progress": progress, "report": report}
+        return one_of_several(name, next(numbers), **how, **training)  # type: ignore[arg-type]
 
     stages = Stages(
         computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds,

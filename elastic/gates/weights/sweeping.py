@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from elastic.gates.weights.gating import CONTROL, gate_weights, of_phase
 from elastic.gates.weights.results import SparseNetwork
 from elastic.recipes import Recipe
 from elastic.tracing import Example
-from elastic.training import Epoch, Moment, numbered
+from elastic.training import Epoch, Moment, one_of_several
 
 LAMBDAS = (1e-5, 5e-5, 1e-4)  # as published
 
@@ -69,11 +68,7 @@ def sweep(
         raise UnknownName(f"{', '.join(names)} asks for the same twice; say each once")
     found = []
     for number, (name, aim) in enumerate(aims):
-        how = dict(training or {}) | {"keep": numbered(keep, number), "log": numbered(log, number)}
-        if progress is not None:
-            how["progress"] = partial(progress, name)
-        if report is not None:
-            how["report"] = partial(report, name)
+        how = one_of_several(name, number, keep=keep, log=log, progress=progress, report=report, **(training or {}))
         made = gate_weights(
             model, example, dataset, recipe, layers=layers, fine_tune=fine_tune, teacher=teacher, training=how,
             measure=lambda network, stage: measure(network), **aim, **options,

@@ -7,7 +7,6 @@ from torch import nn
 from torch.utils.data import Subset
 
 import elastic
-from elastic import models
 from elastic.data import Preprocessing, images_loader, load
 from elastic.errors import InvalidRecipe, PlanMismatch, TargetError
 from elastic.gates.adaptive import AdaptiveGated, gate_adaptively, measure
@@ -15,25 +14,11 @@ from elastic.gates.channels import Price
 from elastic.masking import masked
 from elastic.proofs import same_bits
 from elastic.recipes import Recipe
-from elastic.training import train
 from tests.wirings import WIRINGS
 
 NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 RECIPE = Recipe(epochs=4, shift=1, mirror=False, batch=64, learning_rate=0.05)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits", train=True, preprocessing=Preprocessing.default(NETWORK))
-
-
-@pytest.fixture(scope="module")
-def trained(digits):
-    torch.manual_seed(0)
-    model = models.build(NETWORK)
-    train(model, digits, Recipe(epochs=6, shift=1, mirror=False, batch=64))
-    return model
 
 
 def opened(name):

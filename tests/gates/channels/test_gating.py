@@ -27,21 +27,8 @@ GATING = Gating()
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return load("digits", train=True, preprocessing=Preprocessing.default(NETWORK))
-
-
-@pytest.fixture(scope="module")
 def tested():
     return images_loader(load("digits", train=False, preprocessing=Preprocessing.default(NETWORK)), 250)
-
-
-@pytest.fixture(scope="module")
-def trained(digits):
-    torch.manual_seed(0)
-    model = models.build(NETWORK)
-    train(model, digits, Recipe(epochs=6, shift=1, mirror=False, batch=64))
-    return model
 
 
 @pytest.fixture(scope="module")
