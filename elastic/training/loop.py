@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from elastic.errors import DataError, InvalidRecipe
 from elastic.fingerprints import of_weights
+from elastic.precision import warn_if_slow
 from elastic.recipes import Recipe
 from elastic.training.hooks import Hook
 from elastic.training.judging import Judge
@@ -148,6 +149,7 @@ class _Run:
 
     def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
         """Change the model to where the training stands, and make what trains it."""
+        warn_if_slow(self.recipe.precision, self.accelerator.device)
         self.hook.begin(self.recipe, self.steps)
         optimiser = optimiser_of(self.recipe, self.chosen, self.hook.apart, self.hook.rate)
         self.schedule = schedule_of(self.recipe, optimiser, self.steps, self.standing.step)
