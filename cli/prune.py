@@ -32,8 +32,11 @@ def prune(
         str | None,
         typer.Option(
             help="What ranks units: magnitude (the default), magnitude-l1, norm-scale, lamp, fpgm, random; with --data "
-            "energy (then the default), activation, taylor, taylor-signed, hessian."
+            "energy (then the default), activation, taylor, taylor-signed, hessian; with --gates those."
         ),
+    ] = None,
+    gates: Annotated[
+        Path | None, typer.Option(help="Rank units as learned gates closed: a file that `elastic gate channels` wrote.")
     ] = None,
     reduction: options.Reduction = None,
     hessian: options.Hessian = None,
@@ -119,6 +122,7 @@ def prune(
             normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
             **bounds.asked, engine=engine, seed=seed,
             reduction=reduction, hessian=hessian, data=learned_from, recover=False, curves=curves,  # type: ignore[arg-type]
+            gates=gates,
         )  # fmt: skip
     for warning in told:
         note(f"note: {warning.message}")

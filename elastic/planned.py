@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from elastic.errors import FileFormatError
+from elastic.errors import FileFormatError, PlanMismatch
 from elastic.metadata import Header, read_axes, read_header, read_score, read_units
 from elastic.plan import NEVER, Axis, Frozen, IntArray, LevelArray, Operation, Plan, TensorSpec
 
@@ -41,6 +41,25 @@ def load_plan(path: str | Path) -> Planned:
     for (name, axis), units in plan.axes.items():
         levels[units[units != NEVER]] = of_axes[name][axis][units != NEVER]
     return Planned(plan, levels, read_score(path))
+
+
+def scores_in(path: str | Path, plan: Plan) -> np.ndarray:
+    """Return the scores that a file holds, float64 [units], for another cut of the network that it was made of.
+
+    Raises PlanMismatch if the file is of another network or plan, or holds no scores, and what `load_plan` raises.
+    """
+    planned = load_plan(path)
+    if planned.scores is None:
+        raise PlanMismatch(f"{path} holds no scores; give a file that `elastic gate channels` wrote")
+    of_file = planned.plan.axes
+    if of_file.keys() != plan.axes.keys() or not all(
+        np.array_equal(of_file[home], plan.axes[home]) for home in of_file
+    ):
+        raise PlanMismatch(
+            f"{path} has {planned.plan.units} units on {len(of_file)} axes, the network {plan.units} on "
+            f"{len(plan.axes)}, or they are numbered otherwise: it is of another network; freeze the same layers"
+        )
+    return planned.scores.astype(np.float64)
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from elastic.fitting import fitted
 from elastic.importance import Batches, Criterion, Curvature, Reduction, Scores, score
 from elastic.importance.batches import batches, joined
 from elastic.plan import LevelArray, Plan
+from elastic.planned import scores_in
 from elastic.precision import computable, dtype_of
-from elastic.ranking import Per, Ranking
+from elastic.ranking import GATES, Per, Ranking
 from elastic.recovery import ROUNDS, Progress, repair
 from elastic.sensitivity import Curves, read_curves
 from elastic.targets import Target, parse_target
@@ -118,6 +119,7 @@ def prune(
     seed: int = 0,
     reduction: Reduction | None = None,
     hessian: Curvature | None = None,
+    gates: Tensor | Scores | str | Path | None = None,
     data: Batches | None = None,
     recover: bool | None = None,
     curves: Curves | str | Path | None = None,
@@ -130,17 +132,22 @@ def prune(
     too, with "unit" for no cost; `freeze` and `engine` as in `trace`, `reduction` and `hessian` as in `score`.
     `data` are batches of inputs, or of inputs and labels, that can be gone through again: for criteria that need them,
     and for `repair`, which looks at no label. With data it is done unless `recover` is False.
+    `gates` are the criterion "gates": one number for each unit, or a file of `gate_channels`, for the order in which
+    its gates closed.
     `curves` are what `measure_curves` gave, or its file: widths are then those of `allocate_by_curves`, with the scores
     that were measured with, and all that ranks units is left out.
 
-    Raises what `trace`, `score`, `allocate` and `repair` raise, DataError if there is nothing to recover on, with
-    curves what `read_curves` raises, CurvesMismatch if they are of another network or plan.
+    Raises what `trace`, `score`, `allocate`, `repair` raise, DataError if there is nothing to recover on, UnknownName
+    for gates beside another criterion, PlanMismatch if their file is of another network; with curves what `read_curves`
+    raises, CurvesMismatch if they are of another network or plan.
     """
     if recover and data is None:
         raise DataError("recover=True needs data: batches of inputs, labels or not; a few hundred images will do")
     wanted = [target] if isinstance(target, str | Target) else list(target)
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
-    asked = Ranking(criterion, reduction, hessian, normalisation, scope, per)
+    if gates is not None and criterion not in (None, GATES):
+        raise UnknownName(f"gates were given beside criterion={criterion!r}; leave one of them out")
+    asked = Ranking(GATES if gates is not None else criterion, reduction, hessian, normalisation, scope, per)
     bounds: Any = {"keep_at_least": keep_at_least, "round_to": round_to}
     measured = None if curves is None else _measured(curves, asked)
     plan = trace(model, example, freeze=freeze, engine=engine)
@@ -152,9 +159,11 @@ def prune(
         order = {"criterion": measured.header.criterion, "curves": measured.header.model_dump(exclude=NOT_RECORDED)}
     else:
         ranking: Any = asked.settled(targets, has_data=data is not None)
+        learned = scores_in(gates, plan) if isinstance(gates, str | Path) else gates
         scores = score(
-            model, plan, ranking.criterion, seed=seed, data=data, reduction=ranking.reduction, hessian=ranking.hessian
-        )
+            model, plan, ranking.criterion, seed=seed, data=data, reduction=ranking.reduction,
+            hessian=ranking.hessian, gates=learned,
+        )  # fmt: skip
         targets = smallest_first(plan, scores, targets, **ranking.allocation, **bounds)
         levels = allocate(plan, scores, target=targets, **ranking.allocation, **bounds)
         order = ranking.recipe

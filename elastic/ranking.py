@@ -2,7 +2,8 @@
 
 With data the default is `energy`, which needs no labels, otherwise `magnitude`. Scores that estimate a loss can be
 compared between layers as they are, and are worth what they save: no normalisation, per unit of the quantity that the
-target limits. All others are compared to the mean of their layer, by unit.
+target limits. Gates, which were priced while they were learned, are an order already: no normalisation, by unit. All
+others are compared to the mean of their layer, by unit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from elastic.errors import UnknownName
 from elastic.importance import Criterion, Curvature, Reduction
 from elastic.targets import QUANTITIES, Quantity, Target
 
+GATES = "gates"
 LOSSES = ("energy", "taylor", "taylor-signed", "hessian")  # what these give is a loss
 Per = Quantity | Literal["unit"]
 PER: tuple[str, ...] = ("unit", *QUANTITIES)
@@ -48,7 +50,7 @@ class Ranking:
             criterion,
             self.reduction or "sum",
             self.hessian or "obd",
-            self.normalisation or ("none" if is_loss else "mean"),
+            self.normalisation or ("none" if is_loss or criterion == GATES else "mean"),
             "global" if self.scope is None else self.scope,
             self.per or (targets[0].limits[0].quantity if is_loss and targets else "unit"),  # type: ignore[arg-type]
         )

@@ -11,7 +11,7 @@ import elastic
 from elastic import models
 from elastic.allocation import allocate_by_curves
 from elastic.costs import Cost
-from elastic.errors import DataError, NothingToPrune, TargetError, TraceError, UnknownName
+from elastic.errors import DataError, NothingToPrune, PlanMismatch, TargetError, TraceError, UnknownName
 from elastic.proofs import same_bits
 from elastic.targets import parse_target
 
@@ -133,6 +133,12 @@ REFUSED = {
     "shares that leave too much": ({"scope": {"*": 0.1}}, TargetError, "cannot be reached with these shares by name"),
     "an unknown engine": ({"engine": "fx"}, UnknownName, "unknown engine 'fx'; known: elastic, torch-pruning"),
     "a pattern of no layer": ({"freeze": ["layer9"]}, UnknownName, "layer9"),
+    "gates beside a criterion": (
+        {"gates": np.ones(3), "criterion": "taylor"},
+        UnknownName,
+        "gates were given beside criterion='taylor'",
+    ),
+    "gates of another number": ({"gates": np.ones(3)}, PlanMismatch, r"gates of shape \[3\] for"),
     "everything frozen": ({"freeze": ["*"]}, NothingToPrune, "nothing in Sequential can be pruned"),
     "an input that doesn't fit": ({"example": torch.zeros(1, 3, 8, 8)}, TraceError, "check the example input"),
 }
@@ -142,6 +148,22 @@ REFUSED = {
 def test_what_can_not_be_done_is_refused(model, options, error, why):
     with pytest.raises(error, match=why):
         elastic.prune(model, **{"example": EXAMPLE, "target": "macs=50%"} | options)
+
+
+def test_gates_decide_which_units_stay(model):
+    plan = elastic.trace(model, EXAMPLE)
+    gates = torch.linspace(1, 0, plan.units)
+    pruned = elastic.prune(model, EXAMPLE, target="macs=50%", gates=gates)
+    assert (pruned.recipe["criterion"], pruned.recipe["normalisation"]) == ("gates", "none")
+    for group in plan.groups:
+        assert (np.diff(pruned.levels[group.units].astype(int)) >= 0).all()  # the first of each group stay
+
+
+def test_gates_of_another_network_are_refused(model, tmp_path):
+    other = models.build("elastic/resnet20")
+    elastic.prune(other, torch.zeros(1, 3, 32, 32), target="macs=50%").save(tmp_path / "n.safetensors")
+    with pytest.raises(PlanMismatch, match=r"n.safetensors has \d+ units .* of another network"):
+        elastic.prune(model, EXAMPLE, target="macs=50%", gates=tmp_path / "n.safetensors")
 
 
 def test_with_data_units_are_ranked_by_energy_and_the_network_is_repaired(model):

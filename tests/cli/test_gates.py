@@ -41,6 +41,11 @@ def test_gating_leaves_a_file_and_a_folder(elastic, weights, tmp_path):
     assert found["levels"][0]["top1"] == stage["tuned"]
     whole = toolkit.load_state("n.safetensors", "full")
     assert all(same_bits(tensor, whole[name]) for name, tensor in load_file(weights).items())
+    again = elastic(
+        f"prune {NETWORK} --weights {weights} --target macs=55% --gates n.safetensors -o p.safetensors --json"
+    )
+    assert again.code == 0, again.err
+    assert 0.5 < again.json["levels"][0]["share_of_macs"] <= 0.55
     folder = tmp_path / "n.report"
     assert {
         "report.html",

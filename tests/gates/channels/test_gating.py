@@ -90,6 +90,17 @@ def test_the_order_of_scores_is_that_in_which_gates_closed(done):
         assert pruned.scores[~stage.stays].max() < pruned.scores[stage.stays].min()
 
 
+def test_a_width_in_between_is_pruned_in_the_order_in_which_gates_closed(done, trained, tmp_path):
+    gated, (first, second) = done
+    gated.save(tmp_path / "n.safetensors", model_name=NETWORK)
+    between = elastic.prune(trained, EXAMPLE, target="macs=45%", gates=tmp_path / "n.safetensors")
+    assert between.recipe["criterion"] == "gates"
+    stays = between.levels == 0
+    assert gated.scores[~stays].mean() < gated.scores[stays].mean()
+    assert (stays & second.stays).sum() / second.stays.sum() > 0.95
+    assert (stays & ~first.stays).sum() / stays.sum() < 0.05
+
+
 @pytest.mark.parametrize("stopped_in", [9, 14])
 def test_what_goes_on_ends_with_the_same_bits(trained, digits, tmp_path, stopped_in):
     few = Subset(digits, range(256))
