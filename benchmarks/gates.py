@@ -3,6 +3,8 @@
     ELASTIC_DATA=DIR python benchmarks/gates.py --networks resnet56 [--only 'gates*'] [--seeds 0]
     ELASTIC_DATA=DIR python benchmarks/gates.py --networks vgg11_bn resnet18 resnet34 --data cifar10 cifar100 svhn \
         --epochs 25 --gate-epochs 25 --gate-images 0 --tune-epochs 25 --folder build/gpu   (on a GPU, as published)
+    ELASTIC_DATA=DIR python benchmarks/gates.py --networks vgg11_bn --data cifar100 --epochs 8 --gate-epochs 2 \
+        --gate-images 0 --tune-epochs 3 --only 'gates*' magnitude --precision float32   (reduced, on a CPU)
     python benchmarks/gates.py --table docs/gates-table.md
 
 The baseline is the checkpoint in ELASTIC_DATA where there is one, and trained for `--epochs` otherwise. `gates PRESET`
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def baseline(network: str, data: str, asked: argparse.Namespace) -> Subject:
     """Return a trained network with its images."""
     folder = Path(os.environ["ELASTIC_DATA"])
-    if (folder / "checkpoints" / f"{network}_{data}.safetensors").exists():
+    if is_given(network, data):
         return opened(Case(f"{network}_{data}", f"elastic/{network}", CLASSES[data]))
     path = asked.folder / f"{network}_{data}.safetensors"
     if not path.exists():
@@ -88,6 +90,11 @@ def baseline(network: str, data: str, asked: argparse.Namespace) -> Subject:
         train(model, images, how, keep=path.with_suffix(".training"), report=tell)
         write_plain(path, {name: stored(tensor) for name, tensor in model.state_dict().items()})
     return opened(Case(f"{network}_{data}", f"elastic/{network}", CLASSES[data]), path)
+
+
+def is_given(network: str, data: str) -> bool:
+    """Return whether there is a checkpoint to begin with."""
+    return (Path(os.environ["ELASTIC_DATA"]) / "checkpoints" / f"{network}_{data}.safetensors").exists()
 
 
 def recipe(asked: argparse.Namespace, epochs: int, seed: int) -> Recipe:
@@ -102,7 +109,8 @@ def run(network: str, data: str, way: str, asked: argparse.Namespace, seed: int,
     subject, begin = baseline(network, data, asked), time.perf_counter()
     count = len(subject.training)  # type: ignore[arg-type]
     images = min(asked.gate_images or count, count)
-    found: Record = {"network": network, "data": data, "way": way, "seed": seed}
+    found: Record = {"network": network, "data": data, "way": way, "seed": seed, "training": count}
+    found["begin"] = "checkpoint" if is_given(network, data) else f"{asked.epochs} epochs"
     found |= {"dense": subject.accuracy(subject.model)["test"], "images": images}
     if way not in CONTROLS:
         chosen = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images].tolist()
@@ -132,7 +140,7 @@ def run(network: str, data: str, way: str, asked: argparse.Namespace, seed: int,
     whole = pruned.cost(1)
     found |= {"macs": cost.macs / whole.macs, "params": cost.params / whole.params, "recipe": tuning.model_dump()}
     found |= {"trained": round(sum(e.seconds for e in epochs)), "seconds": round(time.perf_counter() - begin)}
-    return found | {"gate_epochs": asked.gate_epochs, "threads": asked.threads}
+    return found | {"gate_epochs": 0 if way in CONTROLS else asked.gate_epochs, "threads": asked.threads}
 
 
 def tell(epoch: Any, name: str = "") -> None:
