@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=10, help="of the dense network")
     parser.add_argument("--gate-epochs", type=int, default=6)
     parser.add_argument("--tune-epochs", type=int, default=4)
+    parser.add_argument("--layers", nargs="*", default=["*"], help="patterns of layers; those published: 'fc*'")
     parser.add_argument("--opening", default="sigmoid")
     parser.add_argument("--rate", type=float, help="of gates, in learning rates of weights")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
@@ -116,7 +117,8 @@ class Runs:
     def gates(self, name: str, **aim: float) -> Record:
         done = elastic.gate_weights(
             self.start(), self.example, self.training, self.recipe(self.asked.gate_epochs),
-            opening=self.asked.opening, rate=self.asked.rate, fine_tune=self.recipe(self.asked.tune_epochs),
+            layers=self.asked.layers, opening=self.asked.opening, rate=self.asked.rate,
+            fine_tune=self.recipe(self.asked.tune_epochs),
             measure=lambda network, stage: self.top1(network), training=self.files(name), **aim,
         )  # fmt: skip
         path = self.path(name)
@@ -130,7 +132,7 @@ class Runs:
         name = f"magnitude {epochs} as {of}"
         sparsity = read_records(self.folder / "records.jsonl")[f"{of}, seed {self.seed}"]["sparsity"]
         start = self.start()
-        network, masks = magnitude_pruned(start, sparsity=sparsity)
+        network, masks = magnitude_pruned(start, self.asked.layers, sparsity=sparsity)
         top1 = {"hard": self.top1(network)}
         done = finish(
             network, masks, elastic.trace(start, self.example), self.training, self.recipe(epochs),
@@ -173,7 +175,7 @@ class Runs:
 
 
 def settings(asked: argparse.Namespace) -> Record:
-    kept = ("epochs", "gate_epochs", "tune_epochs", "opening", "learning_rate", "precision")
+    kept = ("epochs", "gate_epochs", "tune_epochs", "opening", "learning_rate", "precision", "layers")
     return {name: getattr(asked, name) for name in kept}
 
 
