@@ -4,6 +4,8 @@ from elastic.quantise.activations import Ranges as Ranges
 from elastic.quantise.bits import Bits as Bits
 from elastic.quantise.bits import bits_of as bits_of
 from elastic.quantise.bits import parse_bits as parse_bits
+from elastic.quantise.folding import folded as folded
+from elastic.quantise.integers import in_integers as in_integers
 from elastic.quantise.layers import left_float as left_float
 from elastic.quantise.layers import quantised_layers as quantised_layers
 from elastic.quantise.network import plan_of as plan_of

@@ -40,7 +40,12 @@ class QuantisedLayer(nn.Module):
         return Bits(self.weight_quantiser.bits, self.input_quantiser.bits)
 
 
-MIXED = {kind: type(f"Quantised{kind.__name__}", (QuantisedLayer, kind), {"__module__": __name__}) for kind in PLAIN}
+def mixed_into_all(mixin: type[nn.Module], prefix: str) -> dict[type[nn.Module], type[nn.Module]]:
+    """Return a class for each kind of plain layer with this mixed into it."""
+    return {kind: type(f"{prefix}{kind.__name__}", (mixin, kind), {"__module__": mixin.__module__}) for kind in PLAIN}
+
+
+MIXED = mixed_into_all(QuantisedLayer, "Quantised")
 
 
 def plain_layers(network: nn.Module) -> dict[str, nn.Module]:
