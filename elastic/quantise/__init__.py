@@ -12,5 +12,8 @@ from elastic.quantise.network import plan_of as plan_of
 from elastic.quantise.network import quantised as quantised
 from elastic.quantise.network import settled as settled
 from elastic.quantise.network import unquantised as unquantised
+from elastic.quantise.packing import load_packed as load_packed
+from elastic.quantise.packing import packed_size as packed_size
+from elastic.quantise.packing import packed_state as packed_state
 from elastic.quantise.quantising import quantise as quantise
 from elastic.quantise.weights import WeightSteps as WeightSteps
