@@ -32,7 +32,9 @@ FORMATS: tuple[str, ...] = get_args(Format)
 SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2", "sparse": ".safetensors"}
 STATES = ("state-dict", "sparse")  # weights alone, bit for bit
 TOLERANCE = 1e-4  # of the output's scale
-ROUNDED = 0.05  # the same for quantised networks: what lies between two levels goes either way, by the last bit of a sum
+ROUNDED = (
+    0.05  # the same for quantised networks: what lies between two levels goes either way, by the last bit of a sum
+)
 
 
 @dataclass(frozen=True)

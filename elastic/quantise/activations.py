@@ -73,7 +73,7 @@ class InputQuantiser(nn.Module):
         self.lowest = -self.highest if signed else 0
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], *arguments: Any) -> None:
-        super()._load_from_state_dict(state_dict, *arguments)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, *arguments)
         self._set_levels()
 
 

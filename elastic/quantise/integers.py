@@ -4,6 +4,8 @@ Sums of products of levels are whole numbers under 2^31 and therefore exact in f
 summed: that is how they are computed here, in every shape, stride and group that torch has, and then kept as int32.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +32,8 @@ class IntegerLayer(QuantisedLayer):
         return self.through(inputs.double(), self.weight.double(), None).to(torch.int32)
 
     def _along(self, values: Tensor, sums: Tensor) -> Tensor:
-        return values if isinstance(self, nn.Linear) else values.view(-1, *[1] * (self.weight.dim() - 2))
+        own: Any = self
+        return values if isinstance(own, nn.Linear) else values.view(-1, *[1] * (self.weight.dim() - 2))
 
 
 INTEGER = {MIXED[kind]: integer for kind, integer in mixed_into_all(IntegerLayer, "Integer").items()}
@@ -47,12 +50,12 @@ def in_integers(network: nn.Module) -> nn.Module:
     for name, layer in quantised_layers(found).items():
         numbers = layer.weight_quantiser.levels(layer.weight)
         _check_fits(name, layer, numbers)
-        kind = type(layer)
+        own: Any = layer
         steps = layer.weight_quantiser.steps(layer.weight) * layer.input_quantiser.step()
         del layer.weight, layer.weight_quantiser
         layer.register_buffer("weight", numbers)
         layer.register_buffer("step", steps)
-        layer.__class__ = INTEGER[kind]
+        own.__class__ = INTEGER[type(layer)]
     return found
 
 

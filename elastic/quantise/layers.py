@@ -66,7 +66,8 @@ def left_float(network: nn.Module) -> dict[str, str]:
     return {
         name: type(module).__name__
         for name, module in network.named_modules()
-        if not isinstance(module, QuantisedLayer) and any(p.dim() > 1 for p in module._parameters.values() if p is not None)
+        if not isinstance(module, QuantisedLayer)
+        and any(p.dim() > 1 for p in module._parameters.values() if p is not None)
     }
 
 

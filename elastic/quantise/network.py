@@ -93,7 +93,9 @@ def plan_of(plan: Plan, network: nn.Module) -> Plan:
         if name in plan.aliases:
             continue
         kind = dtype_name(tensor.dtype)
-        tensors[name] = plan.tensors.get(name) or TensorSpec(tuple(tensor.shape), kind, isinstance(tensor, nn.Parameter))
+        tensors[name] = plan.tensors.get(name) or TensorSpec(
+            tuple(tensor.shape), kind, isinstance(tensor, nn.Parameter)
+        )
         layer, is_step, _ = name.partition(".weight_quantiser.step")
         weight = plan.aliases.get(f"{layer}.weight", f"{layer}.weight")
         if is_step and (weight, 0) in plan.axes:

@@ -73,7 +73,7 @@ def as_qdq(network: nn.Module, example: Tensor) -> nn.Module:
         layer.register_buffer("zeros", torch.full(steps.shape, MIDDLE, dtype=torch.uint8))
         layer.register_buffer("size", inputs.step())
         layer.register_buffer("zero", middle)
-        layer.__class__ = QDQ[type(layer)]
+        own.__class__ = QDQ[type(layer)]
     return found
 
 
@@ -83,4 +83,4 @@ def _ends(inputs: InputQuantiser) -> tuple[float, float]:
 
 
 def _symbol(name: str, inputs: tuple[Tensor, ...], dtype: torch.dtype, shape: Any, **attributes: int) -> Tensor:
-    return torch.onnx.ops.symbolic(name, inputs, attributes, dtype=dtype, shape=shape, version=VERSION)
+    return torch.onnx.ops.symbolic(name, inputs, dict(attributes), dtype=dtype, shape=shape, version=VERSION)

@@ -68,7 +68,7 @@ class Clipping(Hook):
         inputs = [layer.input_quantiser for layer in self.layers.values()]
         steps = [layer.weight_quantiser for layer in self.layers.values()]
         self.apart: list[nn.Parameter] = [own for each in (*inputs, *steps) for own in each.parameters()]
-        self.clips = [each.clip for each in inputs if isinstance(each, Pact)]
+        self.clips: list[Tensor] = [each.clip for each in inputs if isinstance(each, Pact)]
 
     def settings(self) -> Mapping[str, Any]:
         """Return the bits of each layer, and how its clips and steps are trained."""

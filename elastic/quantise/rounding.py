@@ -40,7 +40,7 @@ class _Slowed(torch.autograd.Function):
 
 def slowed(step: Tensor, count: int, highest: int) -> Tensor:
     """Return the step with its gradient divided by the root of count times levels: Esser et al., section 2.2."""
-    return _Slowed.apply(step, (count * highest) ** -0.5)  # type: ignore[no-any-return, no-untyped-call]
+    return _Slowed.apply(step, (count * highest) ** -0.5)  # type: ignore[no-any-return]
 
 
 def positive(step: Tensor) -> Tensor:

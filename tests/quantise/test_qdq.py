@@ -31,7 +31,9 @@ def test_weights_are_bytes_around_128_and_norms_are_gone(exported, rounded_digit
     graph = onnx.load(exported.path).graph
     held = {each.name: each for each in graph.initializer}
     kinds = [node.op_type for node in graph.node]
-    weights = [held[node.input[0]] for node in graph.node if node.input[0] in held and node.op_type == "DequantizeLinear"]
+    weights = [
+        held[node.input[0]] for node in graph.node if node.input[0] in held and node.op_type == "DequantizeLinear"
+    ]
     layers = sum(hasattr(module, "weight_quantiser") for module in rounded_digits.modules())
     assert len(weights) == layers
     assert {each.data_type for each in weights} == {TensorProto.UINT8}
