@@ -56,7 +56,8 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
     A quantised network becomes ONNX with folded norms and weights of bytes (`elastic.quantise.qdq`).
 
     Raises UnknownName for a format, ExportError if the exporter fails or the result differs from torch by more than
-    1e-4 of the largest output, 0.05 for quantised networks; OutputExists, and PathError as for any file, or for one with another suffix.
+    1e-4 of the largest output, 0.05 for quantised networks;
+    OutputExists, and PathError as for any file, or for one with another suffix.
     """
     check_format(format)
     check_suffix(Path(path), format)

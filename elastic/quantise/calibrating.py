@@ -1,4 +1,4 @@
-"""Calibrating: what the layers of a network get as inputs on a few batches, in the network as it is without rounding."""
+"""Calibrating: what the layers of a network get as inputs on a few batches, in the network without rounding."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -73,7 +73,7 @@ def unquantised(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def settled(network: nn.Module) -> nn.Module:
-    """Return a copy that computes the same bits in eval mode, all of whose steps are data and weights multiples of them.
+    """Return a copy that computes the same bits in eval mode; steps are data, and weights multiples of them.
 
     Weights that were tied have each a tensor of its own. Raises NotQuantised for a network that is not.
     """
@@ -92,10 +92,8 @@ def plan_of(plan: Plan, network: nn.Module) -> Plan:
     for name, tensor in network.state_dict(keep_vars=True).items():
         if name in plan.aliases:
             continue
-        kind = dtype_name(tensor.dtype)
-        tensors[name] = plan.tensors.get(name) or TensorSpec(
-            tuple(tensor.shape), kind, isinstance(tensor, nn.Parameter)
-        )
+        own = TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), isinstance(tensor, nn.Parameter))
+        tensors[name] = plan.tensors.get(name, own)
         layer, is_step, _ = name.partition(".weight_quantiser.step")
         weight = plan.aliases.get(f"{layer}.weight", f"{layer}.weight")
         if is_step and (weight, 0) in plan.axes:
