@@ -95,5 +95,13 @@ class TrainingMismatch(ElasticError, ValueError):
     """A training that was begun of another network, on other images or by another recipe."""
 
 
+class InvalidBits(ElasticError, ValueError):
+    """Bits of a quantised network that can't be read, or that no layer can have."""
+
+
+class NotQuantised(ElasticError, TypeError):
+    """A network without quantised layers, where one with some is needed."""
+
+
 class InvalidReport(ElasticError, ValueError):
     """A report with parts that can't be shown, or can't be files of their own."""

@@ -1,7 +1,7 @@
 """Export: a level as a state dict, plain or sparse, as ONNX, or as a torch.export program, each checked before use.
 
 The file is written beside its place, read back, run on images that it has not seen, in another batch size where the
-format has one, and compared with torch; only then does it take its name.
+format has one, and compared with torch; only then does it take its name. A quantised network becomes ONNX of integers.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from elastic.errors import ExportError, OutputExists, PathError, UnknownName
 from elastic.modes import eval_mode
 from elastic.proofs import prove_equal, relative_error
+from elastic.quantise.qdq import as_qdq, is_quantised
 from elastic.sparse_storage import load_sparse, save_sparse
 from elastic.tensors import stored
 from elastic.weights import read_weights
@@ -31,6 +32,9 @@ FORMATS: tuple[str, ...] = get_args(Format)
 SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2", "sparse": ".safetensors"}
 STATES = ("state-dict", "sparse")  # weights alone, bit for bit
 TOLERANCE = 1e-4  # of the output's scale
+ROUNDED = (
+    0.05  # the same for quantised networks: what lies between two levels goes either way, by the last bit of a sum
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,11 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
     `example` [n, channels, height, width] gives the shape of an input. The model is run in eval mode and float32, and
     stays as it is; a state dict keeps its dtypes.
 
+    A quantised network becomes ONNX with folded norms and weights of bytes (`elastic.quantise.qdq`).
+
     Raises UnknownName for a format, ExportError if the exporter fails or the result differs from torch by more than
-    1e-4 of the largest output; OutputExists, and PathError as for any file, or for one with another suffix.
+    1e-4 of the largest output, 0.05 for quantised networks;
+    OutputExists, and PathError as for any file, or for one with another suffix.
     """
     check_format(format)
     check_suffix(Path(path), format)
@@ -72,7 +79,7 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
         except Exception as reason:
             why = f"{type(reason).__name__}: {str(reason).partition(chr(10))[0][:200]}"
             raise ExportError(f"{format} of {type(model).__name__} failed: {why}") from reason
-        if not error <= TOLERANCE:
+        if not error <= (ROUNDED if format not in STATES and is_quantised(model) else TOLERANCE):
             raise ExportError(
                 f"{format} of {type(model).__name__} differs from torch by {error:.1e}; nothing is written"
             )
@@ -118,6 +125,8 @@ def _check_sparse(model: nn.Module, example: Tensor, path: Path) -> float:
 
 
 def _write_onnx(model: nn.Module, example: Tensor, path: Path) -> None:
+    if is_quantised(model):
+        model = as_qdq(model, _two(example))
     with _quiet():
         program = torch.onnx.export(
             model,

@@ -57,6 +57,7 @@ FORBIDDEN = {
     ),
     "elastic.sensitivity": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.comparing": ("elastic.cli", "elastic.checkpoint", "elastic.exporting"),
+    "elastic.quantise": ("elastic.costs", "elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.advising": ("torch", "numpy", "elastic.plan"),
     "elastic.diagnosing": ("torch", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),
     "elastic.drawing": ("torch", "matplotlib", "elastic.costs", MODULES, SCORES, *ABOVE),

@@ -1,0 +1,98 @@
+"""Packing: levels of 2 to 8 bits as one stream of bits, and all that a quantised network needs to run, in true bytes.
+
+A level is written as an unsigned number, its bits from the least on, one after the other through the bytes.
+"""
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import CheckpointMismatch
+from elastic.metadata import plain_bytes
+from elastic.quantise.activations import fixed
+from elastic.quantise.layers import QuantisedLayer, quantised_layers
+from elastic.quantise.network import settled
+from elastic.quantise.weights import FixedWeightQuantiser
+from elastic.tensors import stored
+
+Levels = npt.NDArray[np.int8]
+Bytes = npt.NDArray[np.uint8]
+
+
+def packed(levels: Levels, bits: int) -> Bytes:
+    """Return levels of so many bits, from -2^(bits-1) to below 2^(bits-1), as ceil(n * bits / 8) bytes."""
+    offset = (levels.reshape(-1).astype(np.int16) + (1 << (bits - 1))).astype(np.uint8)
+    return np.packbits(np.unpackbits(offset[:, None], axis=1, bitorder="little")[:, :bits], bitorder="little")
+
+
+def unpacked(data: Bytes, bits: int, count: int) -> Levels:
+    """Return so many levels of what `packed` made of them.
+
+    Raises CheckpointMismatch if there are not as many bytes as they need.
+    """
+    if len(data) != (count * bits + 7) // 8:
+        raise CheckpointMismatch(
+            f"{len(data)} bytes for {count} levels of {bits} bits, which need {(count * bits + 7) // 8}; "
+            "are these weights of other bits?"
+        )
+    each = np.unpackbits(data, count=count * bits, bitorder="little").reshape(count, bits)
+    numbers = np.packbits(each, axis=1, bitorder="little")[:, 0].astype(np.int16)
+    return (numbers - (1 << (bits - 1))).astype(np.int8)
+
+
+def packed_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of a quantised network as it is kept: weights as packed levels, steps, all else as it is.
+
+    Raises NotQuantised for a network that is not.
+    """
+    found = settled(network)
+    state = found.state_dict()
+    for name, layer in quantised_layers(found).items():
+        numbers = layer.weight_quantiser.levels(layer.weight).cpu().numpy()
+        state[_weight(name)] = torch.from_numpy(packed(numbers, layer.bits.weights))
+    return state
+
+
+def packed_size(network: nn.Module) -> int:
+    """Return the bytes of a plain safetensors file of the packed state, with its header."""
+    tensors = {name: stored(tensor) for name, tensor in packed_state(network).items()}
+    return plain_bytes({name: (each.dtype, tuple(each.shape)) for name, each in tensors.items()})
+
+
+def load_packed(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return a copy of a quantised network with a packed state; it computes the bits that were packed, in eval mode.
+
+    The network gives shapes and bits. Raises CheckpointMismatch if the state is of another network, or of other bits.
+    """
+    found = copy.deepcopy(network).eval()
+    unrounded = dict(state)
+    for name, layer in quantised_layers(found).items():
+        _settle(layer)
+        step = state.get(f"{name}.weight_quantiser.step".removeprefix("."))
+        if step is None or _weight(name) not in state or len(step) != len(layer.weight):
+            raise CheckpointMismatch(f"the state has no packed weight of {name} with {len(layer.weight)} steps")
+        data = state[_weight(name)].cpu().numpy()
+        numbers = torch.from_numpy(unpacked(data, layer.bits.weights, layer.weight.numel()))
+        column = step.view(-1, *[1] * (layer.weight.dim() - 1))
+        unrounded[_weight(name)] = numbers.view(layer.weight.shape).to(step.device) * column
+    try:
+        found.load_state_dict(unrounded)
+    except RuntimeError as reason:
+        raise CheckpointMismatch(f"the packed state is of another network: {reason}") from reason
+    return found.eval()
+
+
+def _weight(name: str) -> str:
+    return f"{name}.weight".removeprefix(".")
+
+
+def _settle(layer: QuantisedLayer) -> None:
+    """Change a layer's quantisers to ones whose steps are data."""
+    steps = layer.weight_quantiser.steps(layer.weight).detach().clone()
+    layer.weight = nn.Parameter(layer.weight.detach().clone())
+    layer.weight_quantiser = FixedWeightQuantiser(layer.bits.weights, steps)
+    layer.input_quantiser = fixed(layer.input_quantiser)

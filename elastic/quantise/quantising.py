@@ -1,0 +1,81 @@
+"""Quantise: round a network to few bits, by calibration alone, or trained so that it bears it.
+
+Training is with rounding in every step (quantisation-aware), with the network as it was for a teacher. Clips and steps
+learn apart: without decay, at a rate of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from elastic.data import images_loader
+from elastic.quantise.activations import Pact, Ranges
+from elastic.quantise.layers import QuantisedLayer, quantised_layers
+from elastic.quantise.network import quantised
+from elastic.quantise.weights import WeightSteps
+from elastic.recipes import Recipe
+from elastic.training import Epoch, Hook, train
+
+CALIBRATION, BATCH = 512, 250  # images
+PRICE = 2e-4  # of PACT's clips, squared
+RATE = 0.1  # of clips and steps, in learning rates of weights
+
+
+def quantise(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    recipe: Recipe | None = None,
+    *,
+    bits: str | Sequence[str] = "W8A8",
+    weights: WeightSteps = "max",
+    ranges: Ranges = "learned",
+    calibration: int = CALIBRATION,
+    price: float = PRICE,
+    rate: float = RATE,
+    teacher: nn.Module | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> tuple[nn.Module, tuple[Epoch, ...]]:
+    """Return a quantised copy of the model with what was told of each epoch; without a recipe it is only calibrated.
+
+    `bits`, `weights` and `ranges` are as in `quantised`; so many images for `calibration`, not augmented. The teacher
+    is the model itself unless another is given. `price` is that of PACT's clips, squared; `rate` that of clips and
+    steps, in learning rates of the recipe. `training` are options of `train` (`keep`, `log`, `validation`, ...).
+
+    Raises what `quantised` and `train` raise.
+    """
+    seed = 0 if recipe is None else recipe.seed
+    batches = (images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=seed))
+    network = quantised(model, batches, bits, weights=weights, ranges=ranges)
+    if recipe is None:
+        return network, ()
+    hook = Clipping(quantised_layers(network), price, rate)
+    return network, train(network, dataset, recipe, teacher=teacher or model, hook=hook, **(training or {}))
+
+
+@dataclass(eq=False)
+class Clipping(Hook):
+    """Trains clips and steps apart from weights, and adds the price of clips: Choi et al., "PACT", section 3."""
+
+    layers: Mapping[str, QuantisedLayer]
+    price: float = PRICE
+    rate: float = RATE
+
+    def __post_init__(self) -> None:
+        inputs = [layer.input_quantiser for layer in self.layers.values()]
+        steps = [layer.weight_quantiser for layer in self.layers.values()]
+        self.apart: list[nn.Parameter] = [own for each in (*inputs, *steps) for own in each.parameters()]
+        self.clips: list[Tensor] = [each.clip for each in inputs if isinstance(each, Pact)]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the bits of each layer, and how its clips and steps are trained."""
+        bits = {name: str(layer.bits) for name, layer in self.layers.items()}
+        kinds = sorted({type(layer.input_quantiser).__name__ for layer in self.layers.values()})
+        return {"bits": bits, "ranges": kinds, "price": self.price, "rate": self.rate}
+
+    def penalty(self) -> Tensor | None:
+        """Return the price of the clips."""
+        return self.price * torch.stack(self.clips).square().sum() if self.clips else None
