@@ -17,7 +17,7 @@ from elastic.errors import FileFormatError, ProofFailed, ShellMismatch
 from elastic.metadata.container import MOST_ELEMENTS, Container, FilePath, open_container
 from elastic.metadata.growing import grow
 from elastic.metadata.keys import SCORE, axis_key, block_key, part_of, unit_key, whole_key
-from elastic.metadata.schema import KEY, Header, find_level, parse_header
+from elastic.metadata.schema import KEY, Header, find_level, names_at, parse_header
 from elastic.metadata.shells import Levels
 from elastic.metadata.tensors import DTYPES, Bits, Tensor, level_digest, tensor_digest
 
@@ -110,14 +110,17 @@ def read_level(
     """
     stored = _opened(path)
     number = find_level(stored.header, level)
-    parts = {name: _parts(stored, name, number) for name in stored.wholes if names is None or name in names}
-    tensors = _assembled(stored.container, parts, number)
-    first = {name: stored.header.aliases.get(name, name) for name in stored.header.names}
+    first = names_at(stored.header, number)
+    asked = dict.fromkeys(own for own in first.values() if names is None or own in names)
+    tensors = _assembled(stored.container, {name: _parts(stored, name, number) for name in asked}, number)
     return {name: tensors[own] for name, own in first.items() if own in tensors}
 
 
 def read_starts(path: FilePath) -> dict[str, tuple[int, ...]]:
-    """Return for each tensor, aliases left out, the levels at which a whole value of it begins anew, ascending."""
+    """Return for each tensor, aliases left out, the levels at which a whole value of it begins anew, ascending.
+
+    Tensors that some levels have of their own are among them.
+    """
     return {name: tuple(sorted(levels)) for name, levels in _opened(path).wholes.items()}
 
 
@@ -199,19 +202,34 @@ def _ids(axes: Mapping[str, Mapping[int, str]]) -> set[str]:
 def _wholes(container: Container, header: Header) -> dict[str, list[int]]:
     entries = container.entries
     wholes: dict[str, list[int]] = {name: [] for name in header.names if name not in header.aliases}
+    wholes |= {name: [] for level in header.levels for name in level.own}
     beside = {axis_key(key) for key in _ids(header.axes)} | {unit_key(key) for key in _ids(header.units)}
-    if missing := sorted((wholes.keys() | beside) - entries.keys()):
+    if missing := sorted((_starts(header) | beside) - entries.keys()):
         raise FileFormatError(
             f"{container.path}: the header speaks of {missing[0]!r}, which is not stored; it is damaged"
         )
+    there = [set(names_at(header, level)) for level in range(len(header.levels))]
     for key in entries.keys() - beside - {SCORE}:
         part = part_of(key, wholes)
         if part is None or part[1] >= len(header.levels):
             raise FileFormatError(f"{container.path} stores {key!r}, which the header doesn't speak of; it is damaged")
         name, level, block = part
+        if name not in there[level]:
+            raise FileFormatError(f"{container.path} stores {key!r}, but that level has no {name!r}; it is damaged")
         if block is None:
             wholes[name].append(level)
     return wholes
+
+
+def _starts(header: Header) -> set[str]:
+    """Return the keys of whole values that have to be stored: where a tensor is first, and all that levels own."""
+    found: set[str] = set()
+    before: set[str] = set()
+    for level, of in enumerate(header.levels):
+        here = set(names_at(header, level).values())
+        found |= {whole_key(name, level) for name in (here - before) | set(of.own)}
+        before = here
+    return found
 
 
 def _parts(stored: Stored, name: str, level: int) -> Parts:

@@ -5,7 +5,7 @@ core puts into `model`, `input`, `recipe` and `plan` is any JSON object, and opa
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -18,14 +18,18 @@ Contract = Literal["exact", "nested", "joint"]
 Json = Mapping[str, Any]
 
 KEY = "elastic"  # of the safetensors metadata
-VERSION = 1
+VERSIONS = (1, 2)  # the second has levels with tensors of their own
 TEXT_CAP = 16 << 20  # letters
 MOST_LEVELS = 256  # a level number is one byte
 
 
 @dataclass(frozen=True)
 class Level:
-    """One size of the network. `bytes` is that of its plain file; `digest` is filled in by `write`."""
+    """One size of the network. `bytes` is that of its plain file; `digest` is filled in by `write`.
+
+    A level may be of another make than the largest (integers and scales for weights): `absent` are names of tensors
+    that it lacks, `own` those of tensors that it has instead, behind all others in its state dict.
+    """
 
     name: str
     params: int
@@ -33,6 +37,8 @@ class Level:
     bytes: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     digest: str = ""
+    own: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,11 @@ class Header:
     axes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     units: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    version: int = VERSION
+
+    @property
+    def version(self) -> int:
+        """The version of the format that it takes."""
+        return 2 if any(level.own or level.absent for level in self.levels) else 1
 
 
 def find_level(header: Header, level: int | str | None) -> int:
@@ -75,15 +85,21 @@ def find_level(header: Header, level: int | str | None) -> int:
     return known[level]
 
 
+def names_at(header: Header, level: int) -> dict[str, str]:
+    """Return the names of a level's state dict in their order, each with the name of the tensor that it stands for."""
+    of = header.levels[level]
+    there = [name for name in header.names if name not in of.absent]
+    return {name: header.aliases.get(name, name) for name in (*there, *of.own)}
+
+
 def header_text(header: Header) -> str:
     """Return the JSON text of a header; the same header gives the same text.
 
     Raises FileFormatError if the header could not be read back.
     """
     described = {each.name: getattr(header, each.name) for each in dataclasses.fields(Header)}
-    described["levels"] = [
-        {each.name: getattr(level, each.name) for each in dataclasses.fields(Level)} for level in header.levels
-    ]
+    described["version"] = header.version
+    described["levels"] = [{name: getattr(level, name) for name in _fields(header.version)} for level in header.levels]
     described |= {"axes": _texts(header.axes), "units": _texts(header.units)}
     text = text_of(described, "the header")
     parse_header(text, "the header to write")
@@ -96,14 +112,14 @@ def parse_header(text: str, what: str) -> Header:
     Raises FileFormatError if anything in it is missing, wrong, or unknown to this version.
     """
     found = Found(parse(text, f"{what}: its elastic header", TEXT_CAP), what, "the elastic header")
-    _check_version(found)
-    found.only({each.name for each in dataclasses.fields(Header)})
+    version = _version(found)
+    found.only({"version", *(each.name for each in dataclasses.fields(Header))})
     names = tuple(found["names"].distinct_texts())
     check_names(names, what)
     aliases = _aliases(found["aliases"], names)
     return Header(
         contract=found["contract"].one_of(get_args(Contract)),
-        levels=_levels(found["levels"]),
+        levels=_levels(found["levels"], version, names, aliases),
         model=found["model"].json(),
         input=found["input"].json(),
         recipe=found["recipe"].json(),
@@ -120,23 +136,46 @@ def _texts(ids: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, str]]:
     return {name: {str(axis): key for axis, key in axes.items()} for name, axes in ids.items()}
 
 
-def _check_version(found: Found) -> None:
+def _version(found: Found) -> int:
     version = found["version"].count()
-    if version > VERSION:
+    if version > max(VERSIONS):
         raise FileFormatError(f"{found.file} was written by a newer version (format {version}); update this toolkit")
-    if version != VERSION:
-        raise found["version"].refusal(f"must be {VERSION}")
+    if version not in VERSIONS:
+        raise found["version"].refusal(f"must be {' or '.join(map(str, VERSIONS))}")
+    return version
 
 
-def _levels(found: Found) -> tuple[Level, ...]:
-    levels = tuple(_level(each) for each in found.items(1, MOST_LEVELS))
+def _fields(version: int) -> list[str]:
+    """Return what a version says of a level."""
+    return [each.name for each in dataclasses.fields(Level) if version > 1 or each.name not in ("own", "absent")]
+
+
+def _levels(found: Found, version: int, names: tuple[str, ...], aliases: Mapping[str, str]) -> tuple[Level, ...]:
+    levels = tuple(_level(each, version) for each in found.items(1, MOST_LEVELS))
     if len({level.name for level in levels}) < len(levels):
         raise found.refusal("has the same name twice")
+    if version > 1:
+        check_levels(levels, names, aliases, found.file)
+    if version > 1 and not any(level.own or level.absent for level in levels):
+        raise found.refusal("has nothing that takes format 2")
     return levels
 
 
-def _level(found: Found) -> Level:
-    found.only({each.name for each in dataclasses.fields(Level)})
+def check_levels(levels: Sequence[Level], names: Sequence[str], aliases: Mapping[str, str], what: str) -> None:
+    """Raise FileFormatError if levels have or lack tensors that they can't."""
+    stored = set(names) - set(aliases)
+    check_names([*names, *{own for level in levels for own in level.own}], what)
+    for level in levels:
+        if twice := sorted(set(level.own) & set(names)):
+            raise FileFormatError(f"{what}: level {level.name!r} has {twice[0]!r} of its own, and all levels have it")
+        if unknown := sorted(set(level.absent) - (stored - set(aliases.values()))):
+            raise FileFormatError(f"{what}: level {level.name!r} lacks {unknown[0]!r}, which is no untied tensor")
+    if levels[-1].own or levels[-1].absent:
+        raise FileFormatError(f"{what}: level {levels[-1].name!r} is the largest: it must have what all levels share")
+
+
+def _level(found: Found, version: int) -> Level:
+    found.only(_fields(version))
     return Level(
         name=found["name"].text(),
         params=found["params"].count(),
@@ -144,6 +183,8 @@ def _level(found: Found) -> Level:
         bytes=found["bytes"].count(),
         metrics={name: found["metrics"][name].number() for name in found["metrics"].named()},
         digest=found["digest"].digest(),
+        own=tuple(found["own"].distinct_texts()) if version > 1 else (),
+        absent=tuple(found["absent"].distinct_texts()) if version > 1 else (),
     )
 
 

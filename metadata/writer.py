@@ -3,7 +3,7 @@
 Each block is cut from its tensor when its turn comes, so that no second copy of the network is ever in memory.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from elastic.metadata.container import FilePath, Kind, header_bytes, layout
 from elastic.metadata.jsontext import check
 from elastic.metadata.keys import SCORE, axis_key, block_key, check_names, unit_key, whole_key
 from elastic.metadata.replacing import replacing
-from elastic.metadata.schema import KEY, MOST_LEVELS, Header, header_text
+from elastic.metadata.schema import KEY, MOST_LEVELS, Header, Level, check_levels, header_text, names_at
 from elastic.metadata.shells import Levels, Positions, blocks, kept, take
 from elastic.metadata.tensors import Bits, Tensor, level_digest, raw, tensor_digest
 
@@ -49,6 +49,12 @@ class Network:
     tensors: Mapping[str, Tensor]  # without aliases
     axes: LevelsOfTensors
     private: Private
+    levels: Sequence[Level]
+
+    def names(self, level: int) -> tuple[str, ...]:
+        """Return the names of a level's tensors, aliases left out."""
+        of = self.levels[level]
+        return (*(name for name in self.tensors if name not in of.absent), *of.own)
 
     def at(self, name: str, level: int) -> Piece:
         """Return a tensor as it is at a level."""
@@ -61,7 +67,7 @@ class Network:
 
     def is_whole(self, name: str, piece: Piece) -> bool:
         """Whether a piece is the largest level's tensor itself."""
-        return piece.tensor is self.tensors[name] and piece.kind[1] == piece.tensor.shape
+        return piece.tensor is self.tensors.get(name) and piece.kind[1] == piece.tensor.shape
 
 
 def write(
@@ -79,7 +85,8 @@ def write(
 
     `tensors` is the largest level's state dict in its order, aliases included. `axes` gives the level of every position
     of each elastic axis, and leaves aliases out. `private[level][name]` is that level's own whole value; where a level
-    above it has none, it goes back to the shared tensor. `units` and `score` are kept beside, for cutting other widths.
+    above it has none, it goes back to the shared tensor; of what the header's levels have as `own` it is all. `units`
+    and `score` are kept beside, for cutting other widths.
 
     Raises ShellMismatch if shapes or levels disagree, FileFormatError if something can't be stored, OutputExists,
     PathError if the disk is full or there is no such folder. Whatever is raised, `path` is what it was.
@@ -88,13 +95,15 @@ def write(
         raise FileFormatError(f"{path}: {len(header.levels)} levels can't be stored; give 1 to {MOST_LEVELS}")
     check_names(tensors, str(path))
     _check_aliases(tensors, header.aliases)
-    network = Network({k: v for k, v in tensors.items() if k not in header.aliases}, axes, private or {})
+    check_levels(header.levels, tuple(tensors), header.aliases, str(path))
+    network = Network({k: v for k, v in tensors.items() if k not in header.aliases}, axes, private or {}, header.levels)
     _check_axes(network.tensors, axes, np.uint8)
     _check_axes(network.tensors, units or {}, np.int32)
     _check_levels(network, len(header.levels))
     axis_ids, stored_axes = _numbered(network.tensors, axes)
     unit_ids, stored_units = _numbered(network.tensors, units or {})
-    pieces = {key: piece for name in network.tensors for key, piece in _pieces(network, name, len(header.levels))}
+    own = dict.fromkeys(name for level in header.levels for name in level.own)
+    pieces = {key: piece for name in (*network.tensors, *own) for key, piece in _pieces(network, name)}
     pieces |= {axis_key(key): Piece(Tensor("U8", levels)) for key, levels in stored_axes.items()}
     pieces |= {unit_key(key): Piece(Tensor("I32", labels)) for key, labels in stored_units.items()}
     if score is not None:
@@ -147,10 +156,15 @@ def _check_levels(network: Network, levels: int) -> None:
         for axis, of_axis in axes.items():
             if of_axis.max(initial=0) >= levels:
                 raise ShellMismatch(f"{name} has level {of_axis.max()} along axis {axis}, the file has {levels} levels")
+    for number, each in enumerate(network.levels):
+        if missing := [name for name in each.own if name not in network.private.get(number, {})]:
+            raise ShellMismatch(f"level {each.name!r} is to have {missing[0]!r} of its own, but it is not given")
     for level, own in network.private.items():
         for name, tensor in own.items():
-            if not 0 <= level < levels or name not in network.tensors:
+            if not 0 <= level < levels or name not in network.names(level):
                 raise ShellMismatch(f"{name!r} is private to level {level}, but there is no such tensor or level")
+            if name in network.levels[level].own:
+                continue
             shared = network.shared(name, level).kind
             if (tensor.dtype, tensor.shape) != shared:
                 raise ShellMismatch(
@@ -171,17 +185,19 @@ def _numbered(names: Iterable[str], axes: Mapping[str, Mapping[int, Bits]]) -> t
     return ids, stored
 
 
-def _pieces(network: Network, name: str, levels: int) -> list[tuple[str, Piece]]:
-    pieces = [(name, network.at(name, 0))]
-    for level in range(1, levels):
-        own, below = (name in network.private.get(each, {}) for each in (level, level - 1))
-        if own or below:  # nothing grows from a private tensor, so above it the shared one starts anew
+def _pieces(network: Network, name: str) -> list[tuple[str, Piece]]:
+    pieces: list[tuple[str, Piece]] = []
+    begins = True  # nothing grows from a private tensor, nor from none: above it the shared one starts anew
+    for level in range(len(network.levels)):
+        own, is_there = name in network.private.get(level, {}), name in network.names(level)
+        if is_there and (own or begins):
             pieces.append((whole_key(name, level), network.at(name, level)))
-        else:
+        elif is_there:
             found = blocks(network.axes.get(name, {}), level)
             pieces += [
                 (block_key(name, level, block.number), Piece(network.tensors[name], block.source)) for block in found
             ]
+        begins = own or not is_there
     return pieces
 
 
@@ -189,12 +205,12 @@ def _with_digests(header: Header, network: Network) -> Header:
     whole = {name: tensor_digest(tensor) for name, tensor in network.tensors.items()}
 
     def of_level(level: int) -> dict[str, str]:
-        pieces = {name: network.at(name, level) for name in network.tensors}
+        pieces = {name: network.at(name, level) for name in network.names(level)}
         digests = {
             name: whole[name] if network.is_whole(name, piece) else tensor_digest(piece.value())
             for name, piece in pieces.items()
         }
-        return {name: digests[header.aliases.get(name, name)] for name in header.names}
+        return {name: digests[own] for name, own in names_at(header, level).items()}
 
     found = [of_level(level) for level in range(len(header.levels))]
     levels = (replace(level, digest=level_digest(digests)) for level, digests in zip(header.levels, found, strict=True))

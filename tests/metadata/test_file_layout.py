@@ -43,7 +43,7 @@ def test_any_safetensors_reader_opens_the_smallest_level() -> None:
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(network=networks())
 def test_the_header_follows_its_published_schema(tmp_path: Path, network: Network) -> None:
-    schema = json.loads((ROOT / "docs/elastic-format-1.schema.json").read_text())
+    schema = json.loads((ROOT / "docs/elastic-format.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     write_network(tmp_path / "net.safetensors", network, overwrite=True)
     jsonschema.Draft202012Validator(schema).validate(header_of(tmp_path / "net.safetensors")[1])

@@ -55,7 +55,8 @@ def test_five_thousand_damaged_files_are_read_or_refused(path: Path, tmp_path: P
 
 
 HOSTILE = {
-    "newer version": (lambda h, e: e.update(version=2), "newer version"),
+    "newer version": (lambda h, e: e.update(version=3), "newer version"),
+    "version of other fields": (lambda h, e: e.update(version=2), "lacks 'own'"),
     "version zero": (lambda h, e: e.update(version=0), "must be 1"),
     "no version": (lambda h, e: e.pop("version"), "version"),
     "version as text": (lambda h, e: e.update(version="1"), "version"),
