@@ -19,6 +19,7 @@ from elastic.cli import (
     info,
     nest,
     prune,
+    quantise,
     rebuild,
     sensitivity,
     soft_prune,
@@ -44,6 +45,7 @@ app.command("train")(train.train)
 app.command("fine-tune")(fine_tune.fine_tune)
 app.command("nest")(nest.nest)
 app.command("soft-prune")(soft_prune.soft_prune)
+app.command("quantise")(quantise.quantise)
 app.add_typer(gate.app, name="gate")
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)

@@ -37,6 +37,18 @@ def beside(output: Path, resume: bool, overwrite: bool) -> dict[str, Any]:
     return {"keep": keep, "log": log}
 
 
+def beside_all(output: Path, count: int, resume: bool, overwrite: bool) -> dict[str, Any]:
+    """Return the same for so many trainings, each of which has its number in the names of its files."""
+    from elastic.cli.networks import check_output
+    from elastic.training import numbered
+
+    keep, log = output.with_suffix(".training"), output.with_suffix(".jsonl")
+    refuse_unasked([numbered(keep, number) or keep for number in range(count)], resume)
+    for number in range(count):
+        check_output(numbered(log, number) or log, overwrite or resume, ".jsonl")
+    return {"keep": keep, "log": log}
+
+
 def refuse_unasked(kept: list[Path], resume: bool) -> None:
     """Raise OutputExists if there is a training to go on with and nobody asked to; say so if there is none."""
     from elastic.errors import OutputExists
@@ -88,10 +100,13 @@ def rows_of(header: "Header") -> list[dict[str, Any]]:
 def show_levels(rows: list[dict[str, Any]]) -> None:
     """Print the levels of a file that were tested."""
     found = [
-        [row["level"], count(row["params"]), count(row["macs"]), size_text(row["bytes"]), f"{row['top1']:.2f} %"]
-        for row in rows
+        [row["level"], count(row["params"]), count(row["macs"]), size_text(row["bytes"]), _percent(row)] for row in rows
     ]
     table(["level", "params", "MACs", "size", "top-1"], found)
+
+
+def _percent(row: dict[str, Any]) -> str:
+    return f"{row['top1']:.2f} %" if "top1" in row else ""
 
 
 def tell(epoch: "Epoch", of: str = "") -> None:

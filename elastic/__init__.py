@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from elastic.planned import load_plan as load_plan
     from elastic.pruning import Pruned as Pruned
     from elastic.pruning import prune as prune
+    from elastic.quantising import quantise_levels as quantise_levels
     from elastic.runtime import ElasticModel as ElasticModel
     from elastic.runtime import load as load
     from elastic.sensitivity import measure_curves as measure_curves
@@ -59,6 +60,7 @@ HOMES = {
     "load_plan": "elastic.planned",
     "Pruned": "elastic.pruning",
     "prune": "elastic.pruning",
+    "quantise_levels": "elastic.quantising",
     "ElasticModel": "elastic.runtime",
     "load": "elastic.runtime",
     "measure_curves": "elastic.sensitivity",

@@ -4,33 +4,41 @@ A file names its model out of the registry and is opened without importing anyth
 level is built, fitted to the level's shapes and given its weights.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from elastic import models
-from elastic.costs import CostModel
+from elastic.building import build
+from elastic.costs import Cost, CostModel
 from elastic.cutting import State, cut, put
+from elastic.dtypes import dtype_name
 from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
 from elastic.fitting import fit
-from elastic.metadata import Contract, Header, Level, core_target, find_level, read_header, read_level, write
+from elastic.metadata import (
+    Contract,
+    Header,
+    Level,
+    core_target,
+    find_level,
+    plain_bytes,
+    read_header,
+    read_level,
+    write,
+)
 from elastic.metadata import Tensor as Stored
 from elastic.plan import LevelArray, Plan
 from elastic.planned import Planned, load_plan, plan_to_json
 from elastic.proofs import same_bits
+from elastic.quantise.keeping import KeptLevel, kept_level, weights_of, with_levels
 from elastic.targets import Target
 from elastic.tensors import restored, stored, take_dtypes
 from elastic.version import VERSION
 
-LONGEST_NAME = 100  # letters
-MOST_OF_AN_ARGUMENT = 100_000  # classes, say
-MOST_BESIDE_WEIGHTS = 1 << 24  # elements that a network's builder may take for what isn't in its file
 WHOLE = "full"  # the name of the largest level
+QUANTISED = "quantised"  # what a recipe says of the layers of quantised levels, by the level's name
 
 
 def save(
@@ -47,6 +55,7 @@ def save(
     recipe: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     tuned: Mapping[int, State] | None = None,
+    quantised: Mapping[int, nn.Module] | None = None,
     contract: Contract = "exact",
     overwrite: bool = False,
 ) -> None:
@@ -55,7 +64,8 @@ def save(
     `model_name` and `arguments` say how the registry builds it (`elastic/resnet56`, num_classes=10); a file without
     them is loaded into a model that the caller gives. `input` is the preprocessing, `metrics` numbers by level name.
     `tuned` has the state dicts of smaller levels that were trained since the cut: tensors that differ from the cut
-    become private to their level. `contract` is what the file says of how its levels came to be.
+    become private to their level. `quantised` are smaller levels as quantised networks (`elastic.quantise`), which are
+    kept as packed levels and steps. `contract` is what the file says of how its levels came to be.
 
     Raises InvalidWeights if a weight is not finite, PlanMismatch if plan and model differ; PathError and OutputExists.
     """
@@ -66,17 +76,17 @@ def save(
     positions = plan.position_levels(levels)
     names = names or level_names(plan, levels)
     costs = CostModel(plan)
+    made = {level: kept_level(network) for level, network in (quantised or {}).items()}
     described = tuple(
-        Level(name, cost.params, cost.macs, cost.bytes, dict((metrics or {}).get(name, {})))
+        _level(name, costs.cost(levels <= number), dict((metrics or {}).get(name, {})), made.get(number))
         for number, name in enumerate(names)
-        for cost in [costs.cost(levels <= number)]
     )
     header = Header(
         contract=contract,
         levels=described,
         model={"name": model_name, "arguments": dict(arguments or {})},
         input=dict(input or {}),
-        recipe={"elastic": VERSION, **(recipe or {})},
+        recipe={"elastic": VERSION, **(recipe or {}), **_layers_of(made, names)},
         plan=plan_to_json(plan),
         aliases=plan.aliases,
     )
@@ -85,7 +95,7 @@ def save(
         header,
         {name: stored(tensor) for name, tensor in state.items()},
         positions,
-        private=_private(state, plan, levels, tuned or {}, len(names)),
+        private=_private(state, plan, levels, tuned or {}, made, len(names)),
         units={name: {a: u.astype(np.int32) for a, u in axes.items()} for name, axes in plan.axes_of_tensor.items()},
         score=None if scores is None else np.asarray(scores, np.float32),
         overwrite=overwrite,
@@ -135,12 +145,35 @@ def load(
     state = load_state(path, level)
     if model is None:
         model = take_dtypes(build(header, path), state)
-    return fit(model, state, _attributes(path, header, level)).eval()
+    model = fit(model, state, _attributes(path, header, level)).eval()
+    layers = quantised_layers_in(header, level)
+    if not layers:
+        return model
+    own = {name: restored(tensor) for name, tensor in read_level(path, level).items()}
+    return with_levels(model, own, layers, str(path))
 
 
 def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
-    """Return the state dict of a level; reads that level's bytes only. None is the largest."""
-    return {name: restored(tensor) for name, tensor in read_level(path, level).items()}
+    """Return the state dict of a level; reads that level's bytes only. None is the largest.
+
+    Weights that a level has as packed levels are what these stand for: multiples of their steps.
+    """
+    header, found = read_header(path), {name: restored(tensor) for name, tensor in read_level(path, level).items()}
+    layers = quantised_layers_in(header, level)
+    if not layers:
+        return found
+    found |= weights_of(found, layers, str(path))
+    if missing := sorted(set(header.names) - set(found)):
+        raise FileFormatError(f"{path}: nothing stands for {missing[0]!r} of level {level!r}; it is damaged")
+    return {name: found[name] for name in header.names}
+
+
+def quantised_layers_in(header: Header, level: int | str | None = None) -> Mapping[str, Any]:
+    """Return what a header says of the quantised layers of a level, by name; none if it is of floats."""
+    of = header.levels[find_level(header, level)]
+    found = header.recipe.get(QUANTISED, {})
+    layers = found.get(of.name, {}) if isinstance(found, dict) else {}
+    return layers if of.own and isinstance(layers, dict) else {}
 
 
 def load_around(path: str | Path, core: int | str, level: int | str | None = None) -> dict[str, Tensor]:
@@ -166,24 +199,6 @@ def load_around(path: str | Path, core: int | str, level: int | str | None = Non
     return {name: state[aliases.get(name, name)] for name in state}
 
 
-def build(header: Header, path: str | Path = "") -> nn.Module:
-    """Return the registry's network that a header names, with random weights and of the largest size.
-
-    `path` is the file that the header is from: a network with more weights than its bytes could hold is refused.
-    """
-    name, arguments = header.model.get("name"), header.model.get("arguments", {})
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not isinstance(arguments, dict):
-        raise FileFormatError(f"{path} doesn't say which model it is of; give it (--model package.module:factory)")
-    for key, value in arguments.items():
-        if not _is_modest(value):
-            raise FileFormatError(
-                f"{path}: the model's argument {key}={str(value)[:40]} is no plain value of modest size"
-            )
-    most = Path(path).stat().st_size + MOST_BESIDE_WEIGHTS if path else 1 << 62  # a weight takes a byte or more
-    with _Allocating(most, f"{path} is too small to hold the weights of {name}: it is not a file of that network"):
-        return models.build(name, **arguments)
-
-
 def _attributes(path: str | Path, header: Header, level: int | str | None) -> dict[tuple[str, str], int]:
     """Return the widths of a level that no shape tells."""
     if not header.plan.get("attributes"):
@@ -206,47 +221,36 @@ def level_names(plan: Plan, levels: LevelArray, targets: Sequence[Target] = ()) 
     return (*unique, WHOLE)
 
 
+def _level(name: str, cost: Cost, metrics: Mapping[str, float], made: KeptLevel | None) -> Level:
+    if made is None:
+        return Level(name, cost.params, cost.macs, cost.bytes, metrics)
+    kinds = {n: (dtype_name(t.dtype), tuple(t.shape)) for n, t in {**made.shared, **made.own}.items()}
+    return Level(name, cost.params, cost.macs, plain_bytes(kinds), metrics, own=tuple(made.own), absent=made.absent)
+
+
+def _layers_of(made: Mapping[int, KeptLevel], names: Sequence[str]) -> dict[str, Any]:
+    return {QUANTISED: {names[level]: dict(each.layers) for level, each in made.items()}} if made else {}
+
+
 def _private(
-    state: State, plan: Plan, levels: LevelArray, tuned: Mapping[int, State], count: int
+    state: State,
+    plan: Plan,
+    levels: LevelArray,
+    tuned: Mapping[int, State],
+    made: Mapping[int, KeptLevel],
+    count: int,
 ) -> dict[int, dict[str, Stored]]:
     """Return what levels have for themselves; one that is not smaller than the largest may still differ from it."""
     found: dict[int, dict[str, Stored]] = {}
-    for level, own in tuned.items():
-        if set(own) != set(state) or not 0 <= level < count - 1:
+    for level, own in [*tuned.items(), *((level, each.shared) for level, each in made.items())]:
+        lacks = set(made[level].absent) if level in made else set()
+        if set(own) | lacks != set(state) or not 0 <= level < count - 1:
             raise PlanMismatch(
                 f"tuned level {level} is no smaller level of this model, or has other tensors; cut it first"
             )
         shared = cut(state, plan, levels, level)
         names = [name for name in own if name not in plan.aliases and not same_bits(own[name], shared[name])]
         found[level] = {name: stored(own[name]) for name in names}
+    for level, each in made.items():
+        found[level] |= {name: stored(tensor) for name, tensor in each.own.items()}
     return found
-
-
-def _is_modest(value: object) -> bool:
-    # A file is data from elsewhere: it must not be able to ask for a network that no memory holds.
-    match value:
-        case bool() | None:
-            return True
-        case int():
-            return 0 <= value <= MOST_OF_AN_ARGUMENT
-        case float():
-            return -1 <= value <= 4
-        case str():
-            return len(value) <= 40
-    return False
-
-
-class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, refuses to make new tensors once they have more elements than `most` in all, with the reason."""
-
-    def __init__(self, most: int, reason: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.left = most
-        self.reason = reason
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if args and isinstance(args[0], list | tuple) and all(isinstance(length, int) for length in args[0]):
-            self.left -= math.prod(args[0])
-            if self.left < 0:
-                raise FileFormatError(self.reason)
-        return func(*args, **(kwargs or {}))

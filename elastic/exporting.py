@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from elastic.errors import ExportError, OutputExists, PathError, UnknownName
 from elastic.modes import eval_mode
 from elastic.proofs import prove_equal, relative_error
+from elastic.quantise.packing import packed_state
 from elastic.quantise.qdq import as_qdq, is_quantised
 from elastic.sparse_storage import load_sparse, save_sparse
 from elastic.tensors import stored
@@ -32,9 +33,7 @@ FORMATS: tuple[str, ...] = get_args(Format)
 SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2", "sparse": ".safetensors"}
 STATES = ("state-dict", "sparse")  # weights alone, bit for bit
 TOLERANCE = 1e-4  # of the output's scale
-ROUNDED = (
-    0.05  # the same for quantised networks: what lies between two levels goes either way, by the last bit of a sum
-)
+ROUNDED = 0.05  # the same for quantised networks: what lies between two levels goes either way, by a sum's last bit
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,12 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
     `example` [n, channels, height, width] gives the shape of an input. The model is run in eval mode and float32, and
     stays as it is; a state dict keeps its dtypes.
 
-    A quantised network becomes ONNX with folded norms and weights of bytes (`elastic.quantise.qdq`).
+    A quantised network becomes ONNX with folded norms and weights of bytes (`elastic.quantise.qdq`), or a state dict of
+    packed levels (`elastic.quantise.packing`).
 
     Raises UnknownName for a format, ExportError if the exporter fails or the result differs from torch by more than
-    1e-4 of the largest output, 0.05 for quantised networks;
-    OutputExists, and PathError as for any file, or for one with another suffix.
+    1e-4 of the largest output, 0.05 for quantised networks; OutputExists, and PathError as for any file, or for one
+    with another suffix.
     """
     check_format(format)
     check_suffix(Path(path), format)
@@ -107,12 +107,16 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
 def _write_state(model: nn.Module, example: Tensor, path: Path) -> None:
     from elastic.metadata import write_plain
 
-    write_plain(path, {name: stored(t) for name, t in model.state_dict().items()}, overwrite=True)
+    write_plain(path, {name: stored(t) for name, t in _state_of(model).items()}, overwrite=True)
 
 
 def _check_state(model: nn.Module, example: Tensor, path: Path) -> float:
-    prove_equal(read_weights(path), model.state_dict())
+    prove_equal(read_weights(path), _state_of(model))
     return 0.0
+
+
+def _state_of(model: nn.Module) -> dict[str, Tensor]:
+    return packed_state(model) if is_quantised(model) else model.state_dict()
 
 
 def _write_sparse(model: nn.Module, example: Tensor, path: Path) -> None:

@@ -17,6 +17,7 @@ from elastic.metadata import Header, read_header
 from elastic.plan import Plan
 from elastic.planned import Planned, load_plan
 from elastic.precision import computable
+from elastic.quantising import check_floats
 from elastic.tensors import take_dtypes
 from elastic.training import Epoch
 
@@ -56,8 +57,10 @@ class Family:
 
 
 def family_of(path: str | Path, network: Callable[[int], nn.Module] | None = None) -> Family:
-    """Return the levels of a file. Raises what `load_plan` raises."""
-    return Family(read_header(path), load_plan(path), network or (lambda level: load(path, level)))
+    """Return the levels of a file. Raises InvalidBits for one with quantised levels, and what `load_plan` raises."""
+    header = read_header(path)
+    check_floats(header, path)
+    return Family(header, load_plan(path), network or (lambda level: load(path, level)))
 
 
 def head_of(plan: Plan) -> str | None:

@@ -4,7 +4,8 @@ A level is written as an unsigned number, its bits from the least on, one after 
 """
 
 import copy
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from elastic.tensors import stored
 
 Levels = npt.NDArray[np.int8]
 Bytes = npt.NDArray[np.uint8]
+
+LEVELS = "weight_quantiser.levels"  # of a layer, packed
 
 
 def packed(levels: Levels, bits: int) -> Bytes:
@@ -45,15 +48,16 @@ def unpacked(data: Bytes, bits: int, count: int) -> Levels:
 
 
 def packed_state(network: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict of a quantised network as it is kept: weights as packed levels, steps, all else as it is.
+    """Return the state dict of a quantised network as it is kept: for weights their levels, packed; all else as it is.
 
-    Raises NotQuantised for a network that is not.
+    Levels of `NAME.weight` are `NAME.weight_quantiser.levels`, uint8. Raises NotQuantised for a network that is not.
     """
     found = settled(network)
     state = found.state_dict()
     for name, layer in quantised_layers(found).items():
+        del state[of_layer(name, "weight")]
         numbers = layer.weight_quantiser.levels(layer.weight).cpu().numpy()
-        state[_weight(name)] = torch.from_numpy(packed(numbers, layer.bits.weights))
+        state[of_layer(name, LEVELS)] = torch.from_numpy(packed(numbers, layer.bits.weights))
     return state
 
 
@@ -72,13 +76,10 @@ def load_packed(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     unrounded = dict(state)
     for name, layer in quantised_layers(found).items():
         _settle(layer)
-        step = state.get(f"{name}.weight_quantiser.step".removeprefix("."))
-        if step is None or _weight(name) not in state or len(step) != len(layer.weight):
+        kept = (unrounded.pop(of_layer(name, LEVELS), None), state.get(of_layer(name, "weight_quantiser.step")))
+        if kept[0] is None or kept[1] is None or len(kept[1]) != len(layer.weight):
             raise CheckpointMismatch(f"the state has no packed weight of {name} with {len(layer.weight)} steps")
-        data = state[_weight(name)].cpu().numpy()
-        numbers = torch.from_numpy(unpacked(data, layer.bits.weights, layer.weight.numel()))
-        column = step.view(-1, *[1] * (layer.weight.dim() - 1))
-        unrounded[_weight(name)] = numbers.view(layer.weight.shape).to(step.device) * column
+        unrounded[of_layer(name, "weight")] = weight_of(kept[0], kept[1], layer.bits.weights, layer.weight.shape)
     try:
         found.load_state_dict(unrounded)
     except RuntimeError as reason:
@@ -86,8 +87,18 @@ def load_packed(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return found.eval()
 
 
-def _weight(name: str) -> str:
-    return f"{name}.weight".removeprefix(".")
+def weight_of(data: Tensor, step: Tensor, bits: int, shape: Sequence[int]) -> Tensor:
+    """Return the weight that packed levels and the step of each channel [out] stand for.
+
+    Raises CheckpointMismatch if there are more or fewer bytes than the shape needs.
+    """
+    numbers = torch.from_numpy(unpacked(data.cpu().numpy(), bits, math.prod(shape))).view(*shape)
+    return numbers.to(step.device) * step.view(-1, *[1] * (len(shape) - 1))
+
+
+def of_layer(name: str, what: str) -> str:
+    """Return the name in the state dict of what a layer has."""
+    return f"{name}.{what}".removeprefix(".")
 
 
 def _settle(layer: QuantisedLayer) -> None:

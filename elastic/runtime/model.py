@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from elastic import checkpoint
-from elastic.errors import UnknownName
+from elastic.building import build
+from elastic.errors import LiveNetwork, UnknownName
 from elastic.fitting import fit
 from elastic.metadata import Header, find_level, read_header
 from elastic.planned import load_plan
@@ -177,11 +178,16 @@ def load(
     It is built by the registry from the name in the file, with the dtypes that were saved, or is `model`, changed to
     the level's shapes. It keeps its class and gains `ElasticModel`'s methods.
 
-    Raises UnknownName for a level or model that isn't there, FileFormatError for a file that is damaged, FitError if
-    the given model is another network.
+    Raises UnknownName for a level or model that isn't there, LiveNetwork for a file with quantised levels,
+    FileFormatError for a file that is damaged, FitError if the given model is another network.
     """
     header = header or read_header(path)
     number = find_level(header, level)
+    if made := [each.name for each in header.levels if each.own]:
+        raise LiveNetwork(
+            f"{path} has quantised levels ({', '.join(made)}), between which no live network can switch; "
+            "elastic.checkpoint.load(path, level) gives any of its levels as an ordinary one"
+        )
     if isinstance(model, ElasticModel):
         _make_plain(model)
     layout, attributes = layout_of(Path(path)), dict[int, dict[tuple[str, str], int]]()
@@ -189,7 +195,7 @@ def load(
         planned = load_plan(path)
         attributes = {each: planned.plan.sizes(planned.levels, each) for each in range(len(header.levels))}
     state = checkpoint.load_state(path, number)
-    network = take_dtypes(checkpoint.build(header, path), state) if model is None else model
+    network = take_dtypes(build(header, path), state) if model is None else model
     widths = widths_of(network, layout, attributes)
     network = fit(network, state, attributes.get(number)).eval()
     stores = Stores(layout, number)

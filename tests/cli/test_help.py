@@ -15,6 +15,7 @@ VERBS = [
     "fine-tune",
     "nest",
     "soft-prune",
+    "quantise",
     "gate channels",
     "gate weights",
     "gate adaptive",

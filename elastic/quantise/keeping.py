@@ -1,0 +1,84 @@
+"""Keeping: a quantised network as one level of a file: what it shares with the others, and what is its own.
+
+Its own are packed levels, steps, and whether inputs have signs; they stand for weights that the level then lacks. What
+a file says of them is plain data: the bits of each layer, and the shape of its weight.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import CheckpointMismatch, FileFormatError, InvalidBits
+from elastic.quantise.activations import Fixed
+from elastic.quantise.bits import Bits, parse_bits
+from elastic.quantise.layers import plain_layers, put_quantisers, quantised_layers
+from elastic.quantise.packing import LEVELS, of_layer, packed_state, weight_of
+from elastic.quantise.weights import FixedWeightQuantiser
+
+STEP, SIZE, SIGNED = "weight_quantiser.step", "input_quantiser.size", "input_quantiser.is_signed"
+OWN = (LEVELS, STEP, SIZE, SIGNED)  # of each layer
+
+
+@dataclass(frozen=True, eq=False)
+class KeptLevel:
+    """A quantised network taken apart."""
+
+    shared: Mapping[str, Tensor]  # what every network of its kind has, but for the weights that have levels
+    own: Mapping[str, Tensor]
+    absent: tuple[str, ...]
+    layers: Mapping[str, Any]  # bits and shape of each, as plain data
+
+
+def kept_level(network: nn.Module) -> KeptLevel:
+    """Return a quantised network taken apart. Raises NotQuantised for one that is not."""
+    state, layers = packed_state(network), quantised_layers(network)
+    own = {of_layer(name, what): state.pop(of_layer(name, what)) for name in layers for what in OWN}
+    described = {name: {"bits": str(layer.bits), "shape": list(layer.weight.shape)} for name, layer in layers.items()}
+    return KeptLevel(state, own, tuple(of_layer(name, "weight") for name in layers), described)
+
+
+def weights_of(state: Mapping[str, Tensor], layers: Mapping[str, Any], file: str) -> dict[str, Tensor]:
+    """Return the weights that a level's own tensors stand for, by name.
+
+    Raises FileFormatError if what is said of the layers can't be read, or the tensors are not what it asks for.
+    """
+    found = {}
+    for name, shape, bits in _described(layers, file):
+        try:
+            data, step = state[of_layer(name, LEVELS)], state[of_layer(name, STEP)]
+            if step.shape != shape[:1] or data.dtype != torch.uint8 or not step.is_floating_point():
+                raise CheckpointMismatch(f"{len(step)} steps for a weight of shape {list(shape)}")
+            found[of_layer(name, "weight")] = weight_of(data, step, bits.weights, shape)
+        except (KeyError, CheckpointMismatch) as reason:
+            raise FileFormatError(f"{file}: the packed weight of {name!r} is not whole ({reason}); damaged") from reason
+    return found
+
+
+def with_levels(network: nn.Module, state: Mapping[str, Tensor], layers: Mapping[str, Any], file: str) -> nn.Module:
+    """Change a network with the weights that levels stand for to the quantised one, and return it.
+
+    Raises FileFormatError if it has no such layers.
+    """
+    there = plain_layers(network)
+    for name, _, bits in _described(layers, file):
+        if name not in there or any(of_layer(name, what) not in state for what in OWN):
+            raise FileFormatError(f"{file}: {name!r} is no layer that can be quantised, or lacks steps; damaged")
+        inputs = Fixed(bits.inputs)
+        inputs.load_state_dict({"size": state[of_layer(name, SIZE)], "is_signed": state[of_layer(name, SIGNED)]})
+        put_quantisers(there[name], inputs, FixedWeightQuantiser(bits.weights, state[of_layer(name, STEP)]))
+    return network.eval()
+
+
+def _described(layers: Mapping[str, Any], file: str) -> list[tuple[str, tuple[int, ...], Bits]]:
+    try:
+        found = [(str(name), tuple(int(n) for n in of["shape"]), parse_bits(of["bits"])) for name, of in layers.items()]
+        if any(not shape or min(shape) < 0 for _, shape, _ in found):
+            raise ValueError("a weight has no axes")
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidBits) as reason:
+        raise FileFormatError(
+            f"{file}: what it says of its quantised layers can't be read: {reason}; damaged"
+        ) from None
+    return found
