@@ -43,7 +43,8 @@ class Placed:
     def _on(self, name: str, axis: int, labels: IntArray, device: torch.device) -> Tensor:
         key = f"{name}/{axis}/{device}"
         if key not in self._labels:
-            self._labels[key] = torch.from_numpy(labels).to(device)
+            with torch.inference_mode(False):  # or no gradient could go through them later
+                self._labels[key] = torch.from_numpy(labels).to(device)
         return self._labels[key]
 
 
