@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from elastic.cli import (
+    attention,
     compare,
     demo,
     doctor,
@@ -45,6 +46,7 @@ app.command("fine-tune")(fine_tune.fine_tune)
 app.command("nest")(nest.nest)
 app.command("soft-prune")(soft_prune.soft_prune)
 app.add_typer(gate.app, name="gate")
+app.command("attention")(attention.attention)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)

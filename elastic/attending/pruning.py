@@ -1,8 +1,9 @@
 """Prune by attention: learn by turns what to attend to and the weights; then cut, recover, and tune.
 
-Attention to filters, an elastic net that closes it and alternating epochs were published for networks that are quantised
-too: with attention before norms, which undo it, closed filters that came back, and test images that said when to go on.
-Here attention stands where channels are read, begins by importance, and is closed for good by a proximal step.
+Attention to filters, an elastic net that closes it and alternating epochs were published for networks that are
+quantised too: with attention before norms, which undo it, closed filters that came back, and test images that said when
+to go on. Here attention stands where channels are read, begins by importance, and is closed for good by a proximal
+step.
 """
 
 import copy
@@ -93,7 +94,7 @@ def prune_by_attention(
     judge = None if validation is None else partial(_top1, images_loader(validation, BATCH))
     leaving = None
     if judge is not None:
-        now = judge(attended)
+        now = judge(whole)
         leaving = Leaving(alternation.back_to, alternation.tolerance, best=now, before=now)
 
     def options(name: str, number: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ VERBS = [
     "gate channels",
     "gate weights",
     "gate adaptive",
+    "attention",
 ]
 
 
