@@ -54,9 +54,9 @@ def attention(
 ) -> None:
     """Learn by turns what to attend to and the weights, cut channels without attention, and train what is left.
 
-    A round is an epoch of attention, then up to --recovery epochs of weights, until held-out images say that accuracy is
-    back. --epochs plays no part in it. The largest level of the file is the network that you gave, bit for bit. The
-    folder has each epoch, tables, pictures and a page.
+    A round is an epoch of attention, then up to --recovery epochs of weights (not --epochs), until held-out images say
+    that accuracy is back. The largest level of the file is the network that you gave, bit for bit. The folder has each
+    epoch, tables, pictures and a page.
 
     Example: elastic attention elastic/resnet20 --weights w.pt --data cifar10:data --target macs=60% -o n.safetensors
     """

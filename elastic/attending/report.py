@@ -1,4 +1,4 @@
-"""The report of attention: what each round closed and each aim came to, what is left of each group, cost by accuracy."""
+"""The report of attention: what each round closed, what each aim came to, accuracy against cost."""
 
 from collections.abc import Iterator, Sequence
 
@@ -119,7 +119,9 @@ def _epochs(stages: Sequence[Stage]) -> Iterator[Part]:
     lines: dict[str, list[tuple[float, float]]] = {"attention": [], "recovery": [], "tuning": []}
     number = 0
     for stage in stages:
-        phases = [(name, epochs) for r in stage.rounds for name, epochs in zip(lines, (r.attention, r.recovery))]
+        phases = [
+            phase for each in stage.rounds for phase in (("attention", each.attention), ("recovery", each.recovery))
+        ]
         for name, epochs in [*phases, ("tuning", stage.tuning)]:
             for epoch in epochs:
                 number += 1

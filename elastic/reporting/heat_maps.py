@@ -44,9 +44,7 @@ class HeatMap:
         if not self.rows or not self.columns:
             raise InvalidReport(f"heat map {self.name} has no {'columns' if self.rows else 'rows'}; leave it out")
         if len(self.values) != len(self.rows):
-            raise InvalidReport(
-                f"heat map {self.name} has {len(self.rows)} labels of rows, but {len(self.values)} rows"
-            )
+            raise InvalidReport(f"heat map {self.name} has {len(self.rows)} labels, but {len(self.values)} rows")
         for label, row in zip(self.rows, self.values, strict=True):
             if len(row) != len(self.columns):
                 raise InvalidReport(

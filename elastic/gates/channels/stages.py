@@ -88,7 +88,12 @@ class Stages:
         found.add("hard", gated)
         tune = None
         if self.fine_tune is not None:
-            own = {"images": self.dataset, "recipe": self.fine_tune, "number": number, "name": f"{aim.name}, cut"}
+            own: dict[str, Any] = {
+                "images": self.dataset,
+                "recipe": self.fine_tune,
+                "number": number,
+                "name": f"{aim.name}, cut",
+            }
             tune = partial(self._train, **own)
         network, tuning = finished(
             self.model, gated.network.state_dict(), plan, stays, found, calibration=self.calibration, tune=tune
