@@ -85,6 +85,15 @@ def test_weights_of_closed_units_do_not_matter():
     assert torch.equal(attended(example), wanted)
 
 
+def test_a_network_that_was_evaluated_first_can_be_trained():
+    model, example, plan = opened("residual")
+    attended = attended_of(model, plan)
+    with torch.inference_mode():
+        attended(example)
+    attended(example).square().sum().backward()
+    assert (attended.attention.values.grad != 0).any()
+
+
 def test_attention_that_begins_at_zero_is_refused():
     with pytest.raises(PlanMismatch, match="begins above 0, but 2 of 3 is not"):
         Attention(torch.tensor([0.0, 0.5, -1.0]))
