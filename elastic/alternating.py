@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from elastic.errors import InvalidRecipe, UnknownName
 
-Mapping = Literal["rank", "value"]
+Scale = Literal["rank", "value"]
 Divisor = Literal["max", "percentile", "none"]
 Return = Literal["best", "before"]
 
@@ -35,7 +35,7 @@ class Alternation(BaseModel):
     ramp: Annotated[float, _told("Share of the rounds in which the goal falls to the target.", ge=0, le=1)] = 0.75
     push: Annotated[float, _told("Factor of the strength for each round that missed its goal.", ge=1)] = 2.0
     start: Annotated[str, _named("Criterion by which attention begins, random among them.")] = "energy"
-    mapping: Annotated[Mapping, _named("What of a criterion begins: rank or value.")] = "rank"
+    mapping: Annotated[Scale, _named("What of a criterion begins: rank or value.")] = "rank"
     divisor: Annotated[Divisor, _named("What a group's attention is divided by: max, percentile or none.")] = "max"
     percentile: Annotated[float, _told("With a divisor of percentile: which.", gt=0, le=100)] = 90.0
     elastic_net: Annotated[float, _told("Strength of the elastic net (l_a), for each unit.", ge=0)] = 0.05

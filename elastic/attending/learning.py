@@ -53,15 +53,15 @@ class Attending(Hook):
         self.alternation, self.goal, self.floors, self.judge = alternation, goal, floors, judge
         values = attended.attention.values
         self.apart = [values]
-        self.before = values.detach().clone()  # the step
+        self.before = values.detach().clone()  # before the step
         self.metric = torch.ones_like(self.before) if alternation.before_norm else self.before.square()
         self.is_full = False  # whether no more may close
         self.scale = 1.0  # of the elastic net, by the number of steps
 
     @property
     def strength(self) -> float:
-        """The strength of the elastic net: with it alone, attention falls by `travel` at the default one."""
-        return self.goal.strength * self.scale
+        """The strength of the elastic net, 0 once no more may close; the default one makes attention fall by `travel`."""
+        return 0.0 if self.is_full else self.goal.strength * self.scale
 
     def settings(self) -> Mapping[str, Any]:
         """Return what it comes to, and how."""
@@ -92,8 +92,7 @@ class Attending(Hook):
         """Take the proximal step, close what comes to zero and may, and divide by what groups are divided by."""
         attention, how = self.attended.attention, self.alternation
         was_open = self.before > 0
-        threshold = 0.0 if self.is_full else how.rate * self.strength * how.sparse
-        moved = soft_threshold(attention.values, threshold)
+        moved = soft_threshold(attention.values, how.rate * self.strength * how.sparse)
         stays = self._stays(was_open & (moved == 0))
         moved = torch.where(stays, LEAST, moved) * was_open
         attention.values.copy_(divided(moved, self.plan, how.divisor, how.percentile))
@@ -116,9 +115,7 @@ class Attending(Hook):
 
     def _stays(self, closing: Tensor) -> Tensor:
         """Return which of the units that are closing stay open."""
-        if not bool(closing.any()):
-            return closing
-        if self.is_full or self.goal.strength == 0:  # the task alone closes nothing
+        if self.strength == 0 or not bool(closing.any()):  # the task alone closes nothing
             return closing
         stays = kept_open(self.before, closing, self.floors)
         wanted = closing & ~stays
