@@ -60,7 +60,7 @@ class Attending(Hook):
 
     @property
     def strength(self) -> float:
-        """The strength of the elastic net, 0 once no more may close; the default one makes attention fall by `travel`."""
+        """The strength of the elastic net in these steps, 0 once no more may close."""
         return 0.0 if self.is_full else self.goal.strength * self.scale
 
     def settings(self) -> Mapping[str, Any]:
