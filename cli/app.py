@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from elastic.cli import (
+    attention,
     compare,
     demo,
     doctor,
@@ -47,6 +48,7 @@ app.command("nest")(nest.nest)
 app.command("soft-prune")(soft_prune.soft_prune)
 app.command("quantise")(quantise.quantise)
 app.add_typer(gate.app, name="gate")
+app.command("attention")(attention.attention)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)

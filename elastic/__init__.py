@@ -10,6 +10,7 @@ from elastic.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from elastic.allocation import allocate as allocate
+    from elastic.attending import prune_by_attention as prune_by_attention
     from elastic.checkpoint import load_state as load_state
     from elastic.checkpoint import save as save
     from elastic.comparing import compare as compare
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "allocate": "elastic.allocation",
+    "prune_by_attention": "elastic.attending",
     "load_state": "elastic.checkpoint",
     "save": "elastic.checkpoint",
     "compare": "elastic.comparing",

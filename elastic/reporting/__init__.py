@@ -3,9 +3,21 @@
 from elastic.reporting.bars import Bars
 from elastic.reporting.curves import Curves
 from elastic.reporting.folders import write_report
+from elastic.reporting.heat_maps import HeatMap
 from elastic.reporting.histograms import Histogram
 from elastic.reporting.parts import Part, Report, Section
 from elastic.reporting.storing import read_report
 from elastic.reporting.tables import Table
 
-__all__ = ["Bars", "Curves", "Histogram", "Part", "Report", "Section", "Table", "read_report", "write_report"]
+__all__ = [
+    "Bars",
+    "Curves",
+    "HeatMap",
+    "Histogram",
+    "Part",
+    "Report",
+    "Section",
+    "Table",
+    "read_report",
+    "write_report",
+]

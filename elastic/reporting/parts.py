@@ -12,11 +12,12 @@ from typing import Any
 from elastic.errors import InvalidReport
 from elastic.reporting.bars import Bars
 from elastic.reporting.curves import Curves
+from elastic.reporting.heat_maps import HeatMap
 from elastic.reporting.histograms import Histogram
 from elastic.reporting.tables import Table
 
-Picture = Curves | Bars | Histogram
-Part = Table | Curves | Bars | Histogram
+Picture = Curves | Bars | HeatMap | Histogram
+Part = Table | Curves | Bars | HeatMap | Histogram
 
 NAME = re.compile("[a-z0-9-]+")
 

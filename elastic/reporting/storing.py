@@ -17,12 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from elastic.errors import FileFormatError, InvalidReport, PathError
 from elastic.reporting.bars import Bars
 from elastic.reporting.curves import Curves
+from elastic.reporting.heat_maps import HeatMap
 from elastic.reporting.histograms import Histogram
 from elastic.reporting.parts import Part, Report
 from elastic.reporting.tables import Table
 
 FORMAT = 1
-KINDS: tuple[type[Part], ...] = (Table, Curves, Bars, Histogram)
+KINDS: tuple[type[Part], ...] = (Table, Curves, Bars, HeatMap, Histogram)
 PARTS = {kind.KIND: TypeAdapter(kind) for kind in KINDS}
 REPORT = TypeAdapter(Report)
 UNPRINTABLE = re.compile(

@@ -13,6 +13,7 @@ class Hook:
 
     apart: Sequence[nn.Parameter] = ()  # parameters that are trained in a group of their own, without decay
     rate: float = 1.0  # of these, in shares of the recipe's learning rate
+    is_over: bool = False  # whether the training ends with the epoch that `after_epoch` was called for last
 
     def settings(self) -> Mapping[str, Any]:
         """Return, as plain data, what decides what it does; a training goes on only with the same."""

@@ -235,7 +235,7 @@ class _Run:
         )
         standing.epochs.append(epoch)
         standing.loss, standing.hits, standing.images, standing.seconds = 0.0, 0, 0, 0.0
-        standing.is_over = self.result.ends(standing.epochs) or standing.step == self.steps
+        standing.is_over = self.result.ends(standing.epochs) or self.hook.is_over or standing.step == self.steps
         self.teller.tell(standing.epochs)
         self.began = time.monotonic()
 

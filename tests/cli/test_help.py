@@ -19,6 +19,7 @@ VERBS = [
     "gate channels",
     "gate weights",
     "gate adaptive",
+    "attention",
 ]
 
 

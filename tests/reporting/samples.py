@@ -1,6 +1,6 @@
 """A small report with a part of each kind, and what is easily got wrong in it: missing numbers, points, two series."""
 
-from elastic.reporting import Bars, Curves, Histogram, Report, Section, Table
+from elastic.reporting import Bars, Curves, HeatMap, Histogram, Report, Section, Table
 
 LEVELS = Table(
     "levels",
@@ -20,6 +20,16 @@ COST = Curves(
 )
 DENSITY = Bars("density", "Density", "layer", "share", ("conv1", "conv2"), {"gates": (0.5, 0.75), "lamp": (None, 1.0)})
 GATES = Histogram("gates", "Gates at the end", "gate", (0.0, 0.25, 0.5, 1.0), {"all": (12_000, 3, 4)})
+LEFT = HeatMap(
+    "left",
+    "What is left",
+    "round",
+    "layer",
+    "left, %",
+    ("1", "2"),
+    ("conv1", "conv2"),
+    ((87.5, 62.5), (None, 37.5)),
+)
 
 
 def report_of(*parts, **changed):

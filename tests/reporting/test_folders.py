@@ -12,7 +12,7 @@ import pytest
 
 from elastic.errors import InvalidReport, OutputExists, PathError
 from elastic.reporting import Curves, write_report
-from tests.reporting.samples import COST, DENSITY, GATES, LEVELS, report_of
+from tests.reporting.samples import COST, DENSITY, GATES, LEFT, LEVELS, report_of
 
 
 def hashes(folder):
@@ -20,7 +20,9 @@ def hashes(folder):
 
 
 def test_a_report_is_a_page_its_figures_and_files_for_each_part(folder):
-    pictures = {f"{name}.{suffix}" for name in ("loss", "cost", "density", "gates") for suffix in ("csv", "svg", "png")}
+    pictures = {
+        f"{name}.{suffix}" for name in ("loss", "cost", "density", "gates", "left") for suffix in ("csv", "svg", "png")
+    }
     assert {path.name for path in folder.iterdir()} == {"report.html", "report.json", "levels.csv", *pictures}
 
 
@@ -37,7 +39,7 @@ def test_writing_twice_gives_the_same_bytes_whatever_the_users_settings_are(repo
 def test_another_process_writes_the_same_bytes(folder, tmp_path):
     program = (
         "import sys; from elastic.reporting import write_report; from tests.reporting.samples import *;"
-        "write_report(report_of(LEVELS, LOSS, COST, DENSITY, GATES), sys.argv[1])"
+        "write_report(report_of(LEVELS, LOSS, COST, DENSITY, GATES, LEFT), sys.argv[1])"
     )
     asked = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=asked)
@@ -114,6 +116,15 @@ def test_the_csv_of_a_histogram_has_a_row_for_each_bin(folder):
     expected = [["all", "0.0", "0.25", "12000"], ["all", "0.25", "0.5", "3"], ["all", "0.5", "1.0", "4"]]
     assert rows(folder / "gates.csv") == [["series", "low", "high", "count"], *expected]
     assert sum(int(row[3]) for row in expected) == sum(GATES.counts["all"])
+
+
+def test_the_csv_of_a_heat_map_has_a_row_for_each_cell(folder):
+    expected = [
+        [label, column, "" if value is None else str(value)]
+        for label, row in zip(LEFT.rows, LEFT.values, strict=True)
+        for column, value in zip(LEFT.columns, row, strict=True)
+    ]
+    assert rows(folder / "left.csv") == [["row", "column", "value"], *expected]
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])

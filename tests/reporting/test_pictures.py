@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from elastic.reporting import Bars, Curves, Histogram
-from elastic.reporting.looks import DARK, DASHES, LIGHT, MARKERS, line_of, marker_of, shortened
+from elastic.reporting import Bars, Curves, HeatMap, Histogram
+from elastic.reporting.heat_maps import FULLEST, PALEST
+from elastic.reporting.looks import DARK, DASHES, LIGHT, MARKERS, line_of, marker_of, new_figure, shortened
 from elastic.reporting.pictures import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,6 +37,19 @@ PARTS = {
     "six-series": Bars("a", "A", "x", "y", ("conv", "fc"), {f"series {n}": (n, -n) for n in range(6)}),
     "one-bin": Histogram("a", "A", "x", (0, 1), {"s": (5,)}),
     "zero-counts": Histogram("a", "A", "x", (0, 1, 2), {"s": (0, 0)}),
+    "one-cell": HeatMap("a", "A", "x", "y", "v", ("1",), ("conv",), ((0.5,),)),
+    "missing-cells": HeatMap("a", "A", "x", "y", "v", ("1", "2"), ("conv",), ((None, None),)),
+    "huge-cells": HeatMap("a", "A", "x", "y", "v", ("1", "2"), ("conv",), ((-1.7e308, 1.7e308),)),
+    "many-cells": HeatMap(
+        "a",
+        "A",
+        "x",
+        "y",
+        "v",
+        tuple(map(str, range(70))),
+        tuple(f"{LONG}{n}" for n in range(70)),
+        tuple(tuple(n * m / 70 for m in range(70)) for n in range(70)),
+    ),
     "steep": Histogram("a", "A", "x", (0, 1, 2, 3), {"s": (10**9, 0, 1), "t": (0, 1, 1)}),
 }
 
@@ -65,6 +79,13 @@ def test_a_picture_for_the_page_leaves_its_title_to_it():
 )
 def test_every_series_is_named_beside_the_picture_also_one_that_begins_with_an_underscore(part):
     assert all(f"<!-- {name} -->" in draw(part).bare for name in ("_stem", "conv"))
+
+
+def test_the_fullest_cell_is_the_one_of_the_highest_number():
+    part = HeatMap("a", "A", "x", "y", "v", ("1", "2", "3"), ("conv",), ((5.0, None, 9.0),))
+    axes = new_figure(*part.size()).subplots()
+    part.draw(axes)
+    assert [patch.get_alpha() for patch in axes.patches] == pytest.approx([PALEST, FULLEST])
 
 
 def test_bars_of_one_label_are_told_apart():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elastic.errors import FileFormatError, InvalidReport, PathError
-from elastic.reporting import Bars, Curves, Histogram, Table, read_report
+from elastic.reporting import Bars, Curves, HeatMap, Histogram, Table, read_report
 from elastic.reporting.storing import from_json, settled, to_json
 from tests.reporting.samples import LEVELS, report_of
 
@@ -52,7 +52,14 @@ def histograms(draw):
     )
 
 
-parts = tables() | curves() | bars() | histograms()
+@st.composite
+def heat_maps(draw):
+    columns, rows = (draw(st.lists(text, min_size=1, max_size=4).map(tuple)) for _ in range(2))
+    values = tuple(draw(st.tuples(*[st.none() | numbers] * len(columns))) for _ in rows)
+    return HeatMap(draw(names), draw(text), draw(text), draw(text), draw(text), columns, rows, values, draw(text))
+
+
+parts = tables() | curves() | bars() | heat_maps() | histograms()
 
 
 @given(st.lists(parts, max_size=4, unique_by=lambda part: part.name))
@@ -130,6 +137,10 @@ def test_two_parts_of_one_name_are_refused():
         (Bars("a", "", "", "", (), {}), "bars a have no labels"),
         (Bars("a", "", "", "", ("conv",), {}), "bars a have no series"),
         (Bars("a", "", "", "", ("conv",), {"s": (1, 2)}), "have 1 labels, but series 's' has 2 values"),
+        (HeatMap("a", "", "", "", "", ("1",), (), ()), "heat map a has no rows"),
+        (HeatMap("a", "", "", "", "", (), ("conv",), ((),)), "heat map a has no columns"),
+        (HeatMap("a", "", "", "", "", ("1",), ("conv",), ()), "has 1 labels, but 0 rows"),
+        (HeatMap("a", "", "", "", "", ("1",), ("conv",), ((1, 2),)), "has 1 columns, but row 'conv' has 2 values"),
         (Histogram("a", "", "", (0,), {"s": ()}), "must ascend, and be two at least"),
         (Histogram("a", "", "", (0, 1, 1), {"s": (1, 2)}), "must ascend, and be two at least"),
         (Histogram("a", "", "", (0, 1), {}), "histogram a has no series"),

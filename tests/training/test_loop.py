@@ -197,6 +197,18 @@ def test_steps_can_be_followed_by_what_the_caller_does(few):
     assert model[0].weight[1].any()
 
 
+def test_what_the_caller_does_can_end_it_after_an_epoch_and_it_stays_over(few, tmp_path):
+    class Enough(Hook):
+        def after_epoch(self, epoch, epochs):
+            self.is_over = epoch == 2
+            return {}
+
+    model, again = small(), small()
+    assert len(train(model, few, recipe(epochs=5), hook=Enough(), keep=tmp_path / "n.training")) == 2
+    assert len(train(again, few, recipe(epochs=5), hook=Enough(), keep=tmp_path / "n.training")) == 2
+    assert is_same(model, again)
+
+
 def test_with_a_teacher_alone_labels_do_not_matter(few):
     teacher = small()
     images = torch.stack([image for image, _ in few])

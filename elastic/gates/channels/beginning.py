@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def places_of(
-    prior: str, model: nn.Module, plan: Plan, quantity: str, data: Batches, bounds: Mapping[str, Any]
+    prior: str, model: nn.Module, plan: Plan, quantity: str, data: Batches, bounds: Mapping[str, Any], seed: int = 0
 ) -> FloatArray:
     """Return the place of each unit in the order of leaving by a criterion, -1 the first to 1 the last, [units].
 
@@ -36,7 +36,7 @@ def places_of(
     """
     target = parse_target(f"{quantity if quantity in QUANTITIES else 'macs'}=50%")  # units compete for what is priced
     how = Ranking(prior).settled([target], has_data=True)
-    return places_in(rank(plan, score(model, plan, prior, data=data), **how.allocation, **bounds))
+    return places_in(rank(plan, score(model, plan, prior, seed=seed, data=data), **how.allocation, **bounds))
 
 
 def places_in(order: IntArray) -> FloatArray:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy.special
 import torch
 from torch import nn
@@ -20,16 +19,16 @@ from elastic.data import evaluate, images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
 from elastic.gates.channels.beginning import places_in, places_of
+from elastic.gates.channels.finishing import Measure
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.latency import LatencyTable
-from elastic.gates.channels.stages import FloatArray, Measure, Stage, Stages
+from elastic.gates.channels.levelling import closing_stages, levelled
+from elastic.gates.channels.stages import Stage, Stages
 from elastic.gates.opening import Gates
 from elastic.gating import NONE, Gating
-from elastic.plan import LevelArray
 from elastic.precision import computable
 from elastic.pruning import Pruned
 from elastic.recipes import Recipe
-from elastic.tensors import take_dtypes
 from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
 from elastic.training import Epoch, Moment, one_of_several
@@ -112,7 +111,6 @@ def gate_channels(
         found.append(stages.run(gated, aim, number, places))
         places = None if places is None else places_in(found[-1].logits.argsort(kind="stable"))
     closing = closing_stages(found)
-    levels, last = levels_of(closing), len(closing) - 1
     made = {
         "gates": {
             "aims": {stage.aim.name: dict(stage.costs) for stage in found},
@@ -126,41 +124,8 @@ def gate_channels(
         "engine": engine,
     }
     targets = [aim.target for aim in reversed(aims) if aim.target is not None]
-    tuned = {last - number: take_dtypes(stage.network, model.state_dict()) for number, stage in enumerate(closing)}
-    return Pruned(model, plan, scores_of(closing, levels), levels, tuple(targets), made, tuned), tuple(found)
-
-
-def closing_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Return the stages that closed a gate, each of which is a level. Raises InvalidRecipe if there are none."""
-    before = (np.ones_like(stages[0].stays), *(stage.stays for stage in stages))
-    found = tuple(stage for stage, left in zip(stages, before, strict=False) if not np.array_equal(stage.stays, left))
-    if not found:
-        raise InvalidRecipe(f"{stages[-1].aim.name} closed no gate; give a higher strength, or more epochs")
-    return found
-
-
-def levels_of(stages: Sequence[Stage]) -> LevelArray:
-    """Return the level at which each unit first exists, [units]; the stages go from the largest to the smallest."""
-    stays = np.stack([stage.stays for stage in stages])  # [stages, units]
-    levels: LevelArray = (len(stages) - stays.sum(0)).astype(np.uint8)
-    return levels
-
-
-def scores_of(stages: Sequence[Stage], levels: LevelArray) -> FloatArray:
-    """Return scores by which units leave in the order in which gates closed, [units], all above 0.
-
-    A unit has the opening of its gate in the stage that closed it, and 1 more for each stage that it lived through.
-    """
-    closing = np.maximum(0, len(stages) - levels.astype(np.int64))  # the stage that closed it; the last for the others
-    soft = np.stack([_opening(stage.logits) for stage in stages])
-    number = np.minimum(closing, len(stages) - 1)
-    found: FloatArray = soft[number, np.arange(len(levels))] + closing
-    return found
-
-
-def _opening(logits: FloatArray) -> FloatArray:
-    found: FloatArray = scipy.special.expit(logits)
-    return found
+    open_by = [scipy.special.expit(stage.logits) for stage in closing]
+    return levelled(model, plan, closing, open_by, targets, made), tuple(found)
 
 
 def _top1(loader: Any, network: nn.Module) -> float:

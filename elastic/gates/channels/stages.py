@@ -13,13 +13,11 @@ from torch.utils.data import Dataset
 
 from elastic.allocation import Bounds
 from elastic.costs import CostModel
-from elastic.cutting import cut
-from elastic.fitting import fitted
 from elastic.gates.channels.aims import Aim, Pricing
 from elastic.gates.channels.beginning import begin_by
+from elastic.gates.channels.finishing import Accuracies, Measure, finished
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.learning import Learning
-from elastic.gates.channels.recovering import recovered
 from elastic.gates.channels.settling import settle, settled, settled_by_price
 from elastic.gating import Gating
 from elastic.plan import BoolArray, Plan
@@ -28,7 +26,6 @@ from elastic.targets import QUANTITIES
 from elastic.training import Epoch, train
 
 FloatArray = npt.NDArray[np.float64]
-Measure = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ class Stages:
 
         Gates begin as they are, or by the `places` of units in the order of leaving.
         """
-        plan, gates, found = self.plan, gated.gates, _Accuracies(self.measure)
+        plan, gates, found = self.plan, gated.gates, Accuracies(self.measure)
         if places is not None:
             every = np.ones(plan.units, np.bool_)
             settle_by = None if aim.share is None else partial(self._settled, aim, every)
@@ -89,16 +86,18 @@ class Stages:
         stays = self._settled(aim, was_open, logits)
         settle(gates, stays)
         found.add("hard", gated)
-        levels = (~stays).astype(np.uint8)
-        network = fitted(self.model, cut(gated.network.state_dict(), plan, levels, 0), plan.sizes(levels, 0)).eval()
-        found.add("cut", network)
-        if self.calibration is not None:
-            network = recovered(network, self.model, plan, levels, self.calibration)
-            found.add("recovered", network)
-        tuning: tuple[Epoch, ...] = ()
+        tune = None
         if self.fine_tune is not None:
-            tuning = self._train(network, self.dataset, self.fine_tune, number, f"{aim.name}, cut")
-            found.add("tuned", network)
+            own: dict[str, Any] = {
+                "images": self.dataset,
+                "recipe": self.fine_tune,
+                "number": number,
+                "name": f"{aim.name}, cut",
+            }
+            tune = partial(self._train, **own)
+        network, tuning = finished(
+            self.model, gated.network.state_dict(), plan, stays, found, calibration=self.calibration, tune=tune
+        )
         costs = {"soft": self._cost(soft), "hard": self._cost(was_open), "settled": self._cost(stays)}
         changed = int((stays != was_open).sum())
         return Stage(aim, logits, soft, stays, changed, costs, epochs, tuning, network, found.top1)
@@ -121,18 +120,6 @@ class Stages:
 
     def _cost(self, opened: FloatArray | BoolArray) -> float:
         return float(self.price(torch.from_numpy(opened.astype(np.float64))))
-
-
-@dataclass(eq=False)
-class _Accuracies:
-    measure: Measure | None
-
-    def __post_init__(self) -> None:
-        self.top1: dict[str, float] = {}
-
-    def add(self, name: str, network: nn.Module) -> None:
-        if self.measure is not None:
-            self.top1[name] = self.measure(network)
 
 
 def _array(tensor: Tensor) -> FloatArray:

@@ -1,0 +1,56 @@
+"""Finishing: what follows once it is known which units stay: the cut, the recovery without labels, the tuning."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor, nn
+
+from elastic.cutting import cut
+from elastic.fitting import fitted
+from elastic.gates.channels.recovering import recovered
+from elastic.plan import BoolArray, Plan
+from elastic.training import Epoch
+
+Measure = Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracies:
+    """Accuracies of a network on its way, by the name of the step; none where nothing measures."""
+
+    measure: Measure | None
+    top1: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, network: nn.Module) -> None:
+        """Measure a network."""
+        if self.measure is not None:
+            self.top1[name] = self.measure(network)
+
+
+def finished(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    plan: Plan,
+    stays: BoolArray,
+    accuracies: Accuracies,
+    *,
+    calibration: Tensor | None,
+    tune: Callable[[nn.Module], tuple[Epoch, ...]] | None,
+) -> tuple[nn.Module, tuple[Epoch, ...]]:
+    """Return the network of the units that stay, with what was told of its tuning.
+
+    It begins with the weights of `state`, whole; or, recovered on images of `calibration`, with the better of these
+    and the model's own.
+    """
+    levels = (~stays).astype(np.uint8)
+    network = fitted(model, cut(state, plan, levels, 0), plan.sizes(levels, 0)).eval()
+    accuracies.add("cut", network)
+    if calibration is not None:
+        network = recovered(network, model, plan, levels, calibration)
+        accuracies.add("recovered", network)
+    if tune is None:
+        return network, ()
+    tuning = tune(network)
+    accuracies.add("tuned", network)
+    return network, tuning
