@@ -8,7 +8,6 @@ that array is made, so that it is never larger than the file.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +15,14 @@ import numpy.typing as npt
 from elastic.errors import FileFormatError, ProofFailed, ShellMismatch
 from elastic.metadata.container import MOST_ELEMENTS, Container, FilePath, open_container
 from elastic.metadata.growing import grow
-from elastic.metadata.keys import SCORE, axis_key, block_key, part_of, unit_key, whole_key
-from elastic.metadata.schema import KEY, Header, find_level, names_at, parse_header
+from elastic.metadata.keys import SCORE, block_key, unit_key, whole_key
+from elastic.metadata.opening import Axis, Stored, ids, opened
+from elastic.metadata.schema import KEY, Header, find_level, names_at
 from elastic.metadata.shells import Levels
-from elastic.metadata.tensors import DTYPES, Bits, Tensor, level_digest, tensor_digest
+from elastic.metadata.tensors import DTYPES, Tensor, level_digest, tensor_digest
 
 Units = npt.NDArray[np.int32]
 ALIGNMENT = 64  # bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """An elastic axis: the level of each position, and how many positions each level has."""
-
-    levels: Levels
-    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,37 +35,6 @@ class Parts:
     blocks: Mapping[tuple[int, int], str]
     dtype: str
     shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """An open elastic file: its header, and for each tensor the levels of which it holds a whole value."""
-
-    container: Container
-    header: Header
-    wholes: Mapping[str, list[int]]
-
-    @cached_property
-    def axes(self) -> Mapping[str, Axis]:
-        """Every stored axis by its ID."""
-        return {key: self._axis(key) for key in _ids(self.header.axes)}
-
-    def _axis(self, key: str) -> Axis:
-        levels, most = self.array(axis_key(key), "U8"), len(self.header.levels)
-        if levels.max(initial=0) >= most:
-            raise FileFormatError(
-                f"{self.container.path}: {axis_key(key)} names level {levels.max()} of {most}; damaged"
-            )
-        return Axis(levels, tuple(np.bincount(levels, minlength=most).cumsum().tolist()))
-
-    def array(self, key: str, dtype: str) -> Bits:
-        """Return a copy of a stored array, which must have one axis and a dtype."""
-        entry = self.container.entries[key]
-        if entry.dtype != dtype or len(entry.shape) != 1:
-            raise FileFormatError(
-                f"{self.container.path}: {key} is {entry.dtype} {list(entry.shape)}, not {dtype}; damaged"
-            )
-        return self.container.bits(key).copy()
 
 
 def is_elastic(path: FilePath) -> bool:
@@ -92,7 +53,7 @@ def read_header(path: FilePath) -> Header:
 
     Raises PathError if there is no such file, FileFormatError if it is not a whole elastic file of this version.
     """
-    return _opened(path).header
+    return opened(path).header
 
 
 def read_level(
@@ -108,7 +69,7 @@ def read_level(
     Raises UnknownName if there is no such level, ShellMismatch if a tensor's parts don't fit together, and what
     `read_header` raises.
     """
-    stored = _opened(path)
+    stored = opened(path)
     number = find_level(stored.header, level)
     first = names_at(stored.header, number)
     asked = dict.fromkeys(own for own in first.values() if names is None or own in names)
@@ -121,7 +82,7 @@ def read_starts(path: FilePath) -> dict[str, tuple[int, ...]]:
 
     Tensors that some levels have of their own are among them.
     """
-    return {name: tuple(sorted(levels)) for name, levels in _opened(path).wholes.items()}
+    return {name: tuple(sorted(levels)) for name, levels in opened(path).wholes.items()}
 
 
 def read_shells(
@@ -133,7 +94,7 @@ def read_shells(
 
     Raises ShellMismatch if parts don't fit together.
     """
-    stored = _opened(path)
+    stored = opened(path)
     found: dict[str, dict[int, dict[int, Tensor]]] = {}
     for name in names:
         parts = _parts(stored, name, max(each for each in range(level + 1) if not _begins(stored, name, below, each)))
@@ -151,7 +112,7 @@ def _begins(stored: Stored, name: str, below: int, level: int) -> bool:
 
 def read_axes(path: FilePath) -> dict[str, dict[int, Levels]]:
     """Return for each elastic axis of each tensor the level of every position of the largest tensor, uint8."""
-    stored = _opened(path)
+    stored = opened(path)
     return {
         name: {axis: stored.axes[key].levels for axis, key in axes.items()} for name, axes in stored.header.axes.items()
     }
@@ -159,14 +120,14 @@ def read_axes(path: FilePath) -> dict[str, dict[int, Levels]]:
 
 def read_units(path: FilePath) -> dict[str, dict[int, Units]]:
     """Return for each labelled axis of each tensor the unit of every position, int32; empty if the file has none."""
-    stored = _opened(path)
-    kept = {key: stored.array(unit_key(key), "I32") for key in _ids(stored.header.units)}
+    stored = opened(path)
+    kept = {key: stored.array(unit_key(key), "I32") for key in ids(stored.header.units)}
     return {name: {axis: kept[key] for axis, key in axes.items()} for name, axes in stored.header.units.items()}
 
 
 def read_score(path: FilePath) -> npt.NDArray[np.float32] | None:
     """Return the score of every unit, float32 [units], or None if the file has none."""
-    stored = _opened(path)
+    stored = opened(path)
     return stored.array(SCORE, "F32") if SCORE in stored.container.entries else None
 
 
@@ -185,51 +146,6 @@ def verify_level(path: FilePath, level: int | str | None = None) -> None:
                 raise ProofFailed(f"{path}: {each} of level {name!r} is not what was saved; fetch the file again")
     if level_digest(digests) != header.levels[number].digest:
         raise ProofFailed(f"{path}: level {name!r} is not what was saved; fetch the file again")
-
-
-def _opened(path: FilePath) -> Stored:
-    container = open_container(path)
-    if KEY not in container.metadata:
-        raise FileFormatError(f"{path} is a plain safetensors file, not an elastic one; save a pruned network first")
-    header = parse_header(container.metadata[KEY], str(path))
-    return Stored(container, header, _wholes(container, header))
-
-
-def _ids(axes: Mapping[str, Mapping[int, str]]) -> set[str]:
-    return {key for of_tensor in axes.values() for key in of_tensor.values()}
-
-
-def _wholes(container: Container, header: Header) -> dict[str, list[int]]:
-    entries = container.entries
-    wholes: dict[str, list[int]] = {name: [] for name in header.names if name not in header.aliases}
-    wholes |= {name: [] for level in header.levels for name in level.own}
-    beside = {axis_key(key) for key in _ids(header.axes)} | {unit_key(key) for key in _ids(header.units)}
-    if missing := sorted((_starts(header) | beside) - entries.keys()):
-        raise FileFormatError(
-            f"{container.path}: the header speaks of {missing[0]!r}, which is not stored; it is damaged"
-        )
-    there = [set(names_at(header, level)) for level in range(len(header.levels))]
-    for key in entries.keys() - beside - {SCORE}:
-        part = part_of(key, wholes)
-        if part is None or part[1] >= len(header.levels):
-            raise FileFormatError(f"{container.path} stores {key!r}, which the header doesn't speak of; it is damaged")
-        name, level, block = part
-        if name not in there[level]:
-            raise FileFormatError(f"{container.path} stores {key!r}, but that level has no {name!r}; it is damaged")
-        if block is None:
-            wholes[name].append(level)
-    return wholes
-
-
-def _starts(header: Header) -> set[str]:
-    """Return the keys of whole values that have to be stored: where a tensor is first, and all that levels own."""
-    found: set[str] = set()
-    before: set[str] = set()
-    for level, of in enumerate(header.levels):
-        here = set(names_at(header, level).values())
-        found |= {whole_key(name, level) for name in (here - before) | set(of.own)}
-        before = here
-    return found
 
 
 def _parts(stored: Stored, name: str, level: int) -> Parts:
