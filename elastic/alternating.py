@@ -6,9 +6,10 @@ The default is not what was published: attention stands behind norms and begins 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from elastic.errors import InvalidRecipe, UnknownName
+from elastic.errors import UnknownName
+from elastic.settings import settings_of
 
 Scale = Literal["rank", "value"]
 Divisor = Literal["max", "percentile", "none"]
@@ -60,12 +61,4 @@ def alternation_of(preset: str = DEFAULT, **options: Any) -> Alternation:
     """
     if preset not in PRESETS:
         raise UnknownName(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    try:
-        return Alternation(**{**PRESETS[preset].model_dump(), **options})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(Alternation.model_fields)
-            raise InvalidRecipe(f"attention has no option {name!r}; known: {known}") from error
-        raise InvalidRecipe(f"{name}={first['input']!r} can't be followed: {first['msg']}") from error
+    return settings_of(Alternation, {**PRESETS[preset].model_dump(), **options}, "attention has")

@@ -6,9 +6,10 @@ The default is not the published one: gates that are drawn learn what a unit is 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from elastic.errors import InvalidRecipe, UnknownName
+from elastic.errors import UnknownName
+from elastic.settings import settings_of
 
 NONE = "none"  # as a prior
 ChannelOpening = Literal["sigmoid", "hard-concrete", "binary"]
@@ -56,11 +57,4 @@ def gating_of(preset: str = DEFAULT, **options: Any) -> Gating:
     """
     if preset not in PRESETS:
         raise UnknownName(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    try:
-        return Gating(**{**PRESETS[preset].model_dump(), **options})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InvalidRecipe(f"gates have no option {name!r}; known: {', '.join(Gating.model_fields)}") from error
-        raise InvalidRecipe(f"{name}={first['input']!r} can't be followed: {first['msg']}") from error
+    return settings_of(Gating, {**PRESETS[preset].model_dump(), **options}, "gates have")

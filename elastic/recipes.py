@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from elastic.errors import InvalidRecipe
+from elastic.settings import settings_of
 
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
@@ -55,12 +55,4 @@ def recipe_of(**options: Any) -> Recipe:
 
     Raises InvalidRecipe for a name that is none of its options, and for a value that is out of its range.
     """
-    try:
-        return Recipe(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(Recipe.model_fields)
-            raise InvalidRecipe(f"a recipe has no option {name!r}; known: {known}") from error
-        raise InvalidRecipe(f"{name}={first['input']!r} can't be followed: {first['msg']}") from error
+    return settings_of(Recipe, options, "a recipe has")
