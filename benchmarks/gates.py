@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--gate-images", type=int, default=20_000, help="0: all")
     parser.add_argument("--tune-epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=0.02)
-    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("build/gates"), help="for records and what is unfinished")
     parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")

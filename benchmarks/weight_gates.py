@@ -4,12 +4,12 @@
     ELASTIC_DATA=DIR python benchmarks/weight_gates.py --epochs 60 --tune-epochs 30 --folder build/gpu   (on a GPU)
     python benchmarks/weight_gates.py --table docs/weight-gates.md
 
-The published network on CIFAR-10: `dense` is trained for so many epochs. From it, `gates` are trained on all of its
-weights, then baked to exact zeros and tuned; lambda is the published one, or steered to a target. `magnitude` prunes
-the dense network to the same sparsity and tunes it just as long as the gates' network was; `magnitude long` for as many
-epochs as the gates' training took too, and `dense longer` is the dense network trained on for as many as that: the
-dense twin, of which every network has the same number of epochs. Accuracies are those of the last epoch on the 10,000
-test images. A run that was stopped goes on where it was.
+The published network on CIFAR-10: `dense` is trained for so many epochs. From it, `gates` are trained on the weights
+of its classifier, as published (of all with `--layers '*'`), then baked to exact zeros and tuned; lambda is the
+published one, or steered to a target. `magnitude` prunes the dense network to the same sparsity and tunes it just as
+long as the gates' network was; `magnitude long` for as many epochs as the gates' training took too, and `dense longer`
+is the dense network trained on for as many as that: the dense twin, of which every network has the same number of
+epochs. Accuracies are those of the last epoch on the 10,000 test images. A run that was stopped goes on where it was.
 """
 
 import argparse
@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--targets", type=float, nargs="*", default=list(TARGETS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--epochs", type=int, default=10, help="of the dense network")
-    parser.add_argument("--gate-epochs", type=int, default=6)
-    parser.add_argument("--tune-epochs", type=int, default=4)
-    parser.add_argument("--layers", nargs="*", default=["*"], help="patterns of layers; those published: 'fc*'")
+    parser.add_argument("--gate-epochs", type=int, default=3)
+    parser.add_argument("--tune-epochs", type=int, default=7)
+    parser.add_argument("--layers", nargs="*", default=["classifier*"], help="patterns of layers; those published")
     parser.add_argument("--opening", default="sigmoid")
     parser.add_argument("--rate", type=float, help="of gates, in learning rates of weights")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--folder", type=Path, default=Path("build/weight-gates"), help="for records, files, beginnings"

@@ -18,7 +18,8 @@ def table(records: Mapping[str, Record]) -> str:
     by_name: dict[str, list[Record]] = {}
     for record in sorted(records.values(), key=_place):
         by_name.setdefault(record["what"], []).append(record)
-    how = next(iter(records.values()))["how"]
+    how = [record["how"] for record in records.values() if "gates" in record][-1]
+    layers = ", ".join(f"`{pattern}`" for pattern in how.get("layers", ["*"]))
     twin = mean(record["accuracy"]["fine-tuned"] for record in by_name[TWIN]) if TWIN in by_name else None
     gates = {name: found for name, found in by_name.items() if "gates" in found[0]}
     seconds = "; ".join(f"{name}: {record['seconds']:,} s" for name, record in records.items())
@@ -26,8 +27,8 @@ def table(records: Mapping[str, Record]) -> str:
         [
             "# Gates on single weights beside magnitude pruning",
             "Top-1 on the 10,000 test images of CIFAR-10, in percent, of the last epoch: the network of self-pruning "
-            "layers (`elastic/self_pruning`), all of whose 1,070,432 weights of convolutions and linear layers have "
-            f"gates ({how['opening']}). `dense` has {how['epochs']} epochs; all others start from it: gates with "
+            f"layers (`elastic/self_pruning`). Weights of {layers} have gates ({how['opening']}). `dense` has "
+            f"{how['epochs']} epochs; all others start from it: gates with "
             f"{how['gate_epochs']} epochs, then exact zeros and {how['tune_epochs']} of tuning; `magnitude` with "
             f"{how['tune_epochs']}, `magnitude long` and `dense longer`, the twin, with {how['gate_epochs']} + "
             f"{how['tune_epochs']}. AdamW, learning rate {how['learning_rate']:g}, one-cycle, {how['precision']} "
