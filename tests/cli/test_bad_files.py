@@ -192,7 +192,7 @@ def test_a_file_that_holds_no_labels_is_refused_by_verify(net, refused, tmp_path
 
 
 def test_a_file_of_a_newer_version_is_refused(net, refused, with_header):
-    with_header(net, Path("new.safetensors"), version=2)
+    with_header(net, Path("new.safetensors"), version=3)
     assert "newer version" in refused("info new.safetensors")
 
 

@@ -188,7 +188,8 @@ def test_allocations_of_ones_own_are_options_of_prune(compared):
 
 
 def test_choices_that_depend_on_no_seed_are_said_to(compared):
-    same = {(row.criterion, row.allocation): row.is_same_for_all_seeds for row in compared().rows}
+    rows = compared(target="macs=80%").rows  # with less, networks may be too bad to differ on so few images
+    same = {(row.criterion, row.allocation): row.is_same_for_all_seeds for row in rows}
     assert same["magnitude", "global"]
     assert not same["random", "global"]
 

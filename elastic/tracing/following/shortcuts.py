@@ -114,9 +114,12 @@ def convolution(x: Tensor, weight: Tensor, bias: Any, *rest: Any) -> Any:
     """Return a convolution of a batch."""
     stride, padding, dilation, transposed, _, groups = rest
     kernel = weight.shape[2:]
+    outputs = weight.shape[1] * groups if transposed else weight.shape[0]
+    if bias is not None and tuple(bias.shape) != (outputs,):  # torch's own kernel of some versions would take it
+        raise RuntimeError(f"a bias of shape {list(bias.shape)} for a convolution of {outputs} outputs")
     if transposed or x.dim() != weight.dim() or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         return NotImplemented
-    if (bias is not None and bias.shape != weight.shape[:1]) or len(stride) != len(kernel):
+    if len(stride) != len(kernel):
         return NotImplemented
     sizes = [
         (n + 2 * p - d * (k - 1) - 1) // s + 1
