@@ -93,6 +93,7 @@ def test_a_teacher_makes_another_network(net, elastic):
     assert not is_same(load_state("tuned.safetensors", 0), load_state("alone.safetensors", 0))
 
 
+@pytest.mark.slow  # where the processor has no products of bfloat16
 def test_accelerates_own_mixed_precision_is_that_of_the_recipe(elastic, monkeypatch):
     assert elastic(f"{TRAIN} --precision bfloat16").code == 0
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")

@@ -46,9 +46,9 @@ PARTS = {
         "x",
         "y",
         "v",
-        tuple(map(str, range(70))),
-        tuple(f"{LONG}{n}" for n in range(70)),
-        tuple(tuple(n * m / 70 for m in range(70)) for n in range(70)),
+        tuple(map(str, range(62))),
+        tuple(f"{LONG}{n}" for n in range(3)),
+        tuple(tuple(n * m / 62 for m in range(62)) for n in range(3)),
     ),
     "steep": Histogram("a", "A", "x", (0, 1, 2, 3), {"s": (10**9, 0, 1), "t": (0, 1, 1)}),
 }

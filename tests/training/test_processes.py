@@ -67,7 +67,7 @@ def test_the_first_of_two_processes_writes_and_prints(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.json", "w.jsonl", "w.safetensors"]
 
 
-@pytest.mark.parametrize("way", ["--grow", "--joint"])
+@pytest.mark.parametrize("way", ["--grow", pytest.param("--joint", marks=pytest.mark.slow)])
 def test_two_processes_nest_what_one_nests(tmp_path, monkeypatch, way):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
