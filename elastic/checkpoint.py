@@ -142,15 +142,11 @@ def load(
     the given model is another network.
     """
     header = header or read_header(path)
-    state = load_state(path, level)
+    state, own, layers = _read(path, header, level)
     if model is None:
         model = take_dtypes(build(header, path), state)
     model = fit(model, state, _attributes(path, header, level)).eval()
-    layers = quantised_layers_in(header, level)
-    if not layers:
-        return model
-    own = {name: restored(tensor) for name, tensor in read_level(path, level).items()}
-    return with_levels(model, own, layers, str(path))
+    return with_levels(model, own, layers, str(path)) if layers else model
 
 
 def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
@@ -158,17 +154,24 @@ def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Te
 
     Weights that a level has as packed levels are what these stand for: multiples of their steps.
     """
-    header, found = read_header(path), {name: restored(tensor) for name, tensor in read_level(path, level).items()}
-    layers = quantised_layers_in(header, level)
+    return _read(path, read_header(path), level)[0]
+
+
+def _read(
+    path: str | Path, header: Header, level: int | str | None
+) -> tuple[dict[str, Tensor], State, Mapping[str, Any]]:
+    """Return a level's state dict, its tensors as they are kept, and what is said of its quantised layers."""
+    own = {name: restored(tensor) for name, tensor in read_level(path, level).items()}
+    layers = _quantised_layers(header, level)
     if not layers:
-        return found
-    found |= weights_of(found, layers, str(path))
+        return own, own, layers
+    found = {**own, **weights_of(own, layers, str(path))}
     if missing := sorted(set(header.names) - set(found)):
         raise FileFormatError(f"{path}: nothing stands for {missing[0]!r} of level {level!r}; it is damaged")
-    return {name: found[name] for name in header.names}
+    return {name: found[name] for name in header.names}, own, layers
 
 
-def quantised_layers_in(header: Header, level: int | str | None = None) -> Mapping[str, Any]:
+def _quantised_layers(header: Header, level: int | str | None) -> Mapping[str, Any]:
     """Return what a header says of the quantised layers of a level, by name; none if it is of floats."""
     of = header.levels[find_level(header, level)]
     found = header.recipe.get(QUANTISED, {})

@@ -55,15 +55,13 @@ def quantise_levels(
         raise OutputExists(f"{output} exists; choose another name, or allow overwriting")
     of_level = network or (lambda level: load(path, level, header=header))
     whole = of_level(last)
+    teacher = computable(whole)
     told: dict[str, tuple[Epoch, ...]] = {}
     made: dict[int, nn.Module] = {}
     names = [each.name for each in header.levels]
     for place, number in enumerate(numbers):
         name = f"{names[number]}-{bits}"
-        how = one_of_several(
-            name, place, keep=keep, log=log, progress=progress, report=report, **(training or {})
-        )  # fmt: skip
-        teacher = None if recipe is not None and recipe.distil == 0 else computable(whole)
+        how = one_of_several(name, place, keep=keep, log=log, progress=progress, report=report, **(training or {}))
         made[number], told[name] = quantise(
             computable(of_level(number)), dataset, recipe, bits=bits, teacher=teacher, training=how, **options
         )

@@ -8,7 +8,6 @@ step.
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ from elastic.attending.beginning import first_values
 from elastic.attending.leaving import Leaving
 from elastic.attending.rounds import Rounds, Trainings
 from elastic.attending.stages import Stage, Stages
-from elastic.data import evaluate, images_loader
+from elastic.data import images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
-from elastic.gates.channels.finishing import Measure
+from elastic.gates.channels.finishing import BATCH, Measure, judge_of
 from elastic.gates.channels.levelling import closing_stages, levelled
 from elastic.precision import computable
 from elastic.pruning import Pruned
@@ -34,7 +33,7 @@ from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
 from elastic.training import Epoch, Moment, one_of_several
 
-CALIBRATION, BATCH = 512, 250  # images for scores and the repair
+CALIBRATION = 512  # images for scores and the repair
 
 
 def prune_by_attention(
@@ -91,7 +90,7 @@ def prune_by_attention(
     attended = Attended(copy.deepcopy(whole), plan, Attention(values), before_norm=alternation.before_norm)
     if not alternation.before_norm:
         attended.balance(torch.ones_like(values))  # it begins as the network that it is of
-    judge = None if validation is None else partial(_top1, images_loader(validation, BATCH))
+    judge = judge_of(validation)
     leaving = None
     if judge is not None:
         now = judge(whole)
@@ -119,7 +118,3 @@ def prune_by_attention(
     }
     limits = [aim.target for aim in reversed(aims) if aim.target is not None]
     return levelled(model, plan, closing, [stage.lived for stage in closing], limits, made), found
-
-
-def _top1(loader: Any, network: nn.Module) -> float:
-    return evaluate(network, loader, next(network.parameters()).device).top1

@@ -3,7 +3,6 @@
 A level is written as an unsigned number, its bits from the least on, one after the other through the bytes.
 """
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +13,8 @@ from torch import Tensor, nn
 
 from elastic.errors import CheckpointMismatch
 from elastic.metadata import plain_bytes
-from elastic.quantise.activations import fixed
-from elastic.quantise.layers import QuantisedLayer, quantised_layers
+from elastic.quantise.layers import quantised_layers
 from elastic.quantise.network import settled
-from elastic.quantise.weights import FixedWeightQuantiser
 from elastic.tensors import stored
 
 Levels = npt.NDArray[np.int8]
@@ -72,10 +69,9 @@ def load_packed(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
 
     The network gives shapes and bits. Raises CheckpointMismatch if the state is of another network, or of other bits.
     """
-    found = copy.deepcopy(network).eval()
+    found = settled(network)
     unrounded = dict(state)
     for name, layer in quantised_layers(found).items():
-        _settle(layer)
         kept = (unrounded.pop(of_layer(name, LEVELS), None), state.get(of_layer(name, "weight_quantiser.step")))
         if kept[0] is None or kept[1] is None or len(kept[1]) != len(layer.weight):
             raise CheckpointMismatch(f"the state has no packed weight of {name} with {len(layer.weight)} steps")
@@ -99,11 +95,3 @@ def weight_of(data: Tensor, step: Tensor, bits: int, shape: Sequence[int]) -> Te
 def of_layer(name: str, what: str) -> str:
     """Return the name in the state dict of what a layer has."""
     return f"{name}.{what}".removeprefix(".")
-
-
-def _settle(layer: QuantisedLayer) -> None:
-    """Change a layer's quantisers to ones whose steps are data."""
-    steps = layer.weight_quantiser.steps(layer.weight).detach().clone()
-    layer.weight = nn.Parameter(layer.weight.detach().clone())
-    layer.weight_quantiser = FixedWeightQuantiser(layer.bits.weights, steps)
-    layer.input_quantiser = fixed(layer.input_quantiser)

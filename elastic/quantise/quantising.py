@@ -53,7 +53,8 @@ def quantise(
     if recipe is None:
         return network, ()
     hook = Clipping(quantised_layers(network), price, rate)
-    return network, train(network, dataset, recipe, teacher=teacher or model, hook=hook, **(training or {}))
+    guide = None if recipe.distil == 0 else teacher or model
+    return network, train(network, dataset, recipe, teacher=guide, hook=hook, **(training or {}))
 
 
 @dataclass(eq=False)

@@ -2,17 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from elastic.cutting import cut
+from elastic.data import evaluate, images_loader
 from elastic.fitting import fitted
 from elastic.gates.channels.recovering import recovered
 from elastic.plan import BoolArray, Plan
 from elastic.training import Epoch
 
+BATCH = 250  # images at a time
+
 Measure = Callable[[nn.Module], float]
+
+
+def judge_of(images: Dataset[Any] | None) -> Measure | None:
+    """Return what gives the accuracy of a network on held-out images, in percent; None where there are none."""
+    return None if images is None else partial(_top1, images_loader(images, BATCH))
+
+
+def _top1(loader: Any, network: nn.Module) -> float:
+    return evaluate(network, loader, next(network.parameters()).device).top1
 
 
 @dataclass(frozen=True, eq=False)

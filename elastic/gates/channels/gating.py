@@ -6,7 +6,6 @@ cut; here the price is the plan's own count, or a table of times, and a controll
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from elastic.data import evaluate, images_loader
+from elastic.data import images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
 from elastic.gates.channels.beginning import places_in, places_of
-from elastic.gates.channels.finishing import Measure
+from elastic.gates.channels.finishing import BATCH, Measure, judge_of
 from elastic.gates.channels.gated import Gated
 from elastic.gates.channels.latency import LatencyTable
 from elastic.gates.channels.levelling import closing_stages, levelled
@@ -33,7 +32,7 @@ from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
 from elastic.training import Epoch, Moment, one_of_several
 
-CALIBRATION, BATCH = 512, 250  # images to recover on
+CALIBRATION = 512  # images to recover on
 
 
 def gate_channels(
@@ -104,7 +103,7 @@ def gate_channels(
     stages = Stages(
         computable(model), plan, gate_images or dataset, dataset, recipe, gating, fine_tune, price_of, bounds,
         torch.cat([images for images, _ in seen]) if recover else None,
-        None if validation is None else partial(_top1, images_loader(validation, BATCH)), measure, options,
+        judge_of(validation), measure, options,
     )  # fmt: skip
     found: list[Stage] = []
     for number, aim in enumerate(aims):
@@ -126,7 +125,3 @@ def gate_channels(
     targets = [aim.target for aim in reversed(aims) if aim.target is not None]
     open_by = [scipy.special.expit(stage.logits) for stage in closing]
     return levelled(model, plan, closing, open_by, targets, made), tuple(found)
-
-
-def _top1(loader: Any, network: nn.Module) -> float:
-    return evaluate(network, loader, next(network.parameters()).device).top1
