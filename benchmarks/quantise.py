@@ -1,12 +1,13 @@
 """Few bits: accuracy after calibration and after training with rounding, the file's bytes, and ONNX of integers.
 
-    ELASTIC_DATA=DIR python benchmarks/quantise.py [--only '*W4A8*'] [--epochs 3] [--seeds 0] [--threads 1]
+    ELASTIC_DATA=DIR python benchmarks/quantise.py [--only '*W4A8*'] [--epochs 3] [--seeds 0]
     python benchmarks/quantise.py --table docs/quantise-table.md
 
-ResNet-20 of CIFAR-10, all layers, the first and the last too. A file of the network gets a level of few bits, calibrated
-on 512 images, then trained through the one loop with the float network as its teacher; no epoch is chosen: accuracies are
-those of the last. That level is exported to ONNX, and onnxruntime is asked for all test images: how many classes are those
-that torch gives. Latency is of onnxruntime, float and integers in turn. A run that was stopped goes on where it was.
+ResNet-20 of CIFAR-10, all layers, the first and the last too. A file of the network gets a level of few bits,
+calibrated on 512 images, then trained through the one loop with the float network as its teacher; no epoch is chosen:
+accuracies are those of the last. That level is exported to ONNX, and onnxruntime is asked for all test images: how many
+classes are those that torch gives. Latency is of onnxruntime, float and integers in turn. A run that was stopped goes
+on where it was.
 """
 
 import argparse
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=0.01)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("build/quantise"), help="for records and what is unfinished")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/quantise"), help="for records and what is unfinished"
+    )
     parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
@@ -56,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(asked.threads)
     asked.folder.mkdir(parents=True, exist_ok=True)
     subject, whole = opened(CASE), asked.folder / "float.safetensors"
-    pruned = elastic.prune(subject.model, subject.example, target="macs=50%", recover=False, data=subject.batches(512, 128))
+    pruned = elastic.prune(
+        subject.model, subject.example, target="macs=50%", recover=False, data=subject.batches(512, 128)
+    )
     pruned.save(whole, model_name=NETWORK, arguments={"num_classes": CASE.classes}, overwrite=True)
     for seed in asked.seeds:
         for bits in asked.bits:
@@ -103,7 +108,9 @@ def of_few_bits(few: Path, bits: str) -> nn.Module:
 def sizes(few: Path, bits: str, network: nn.Module, subject: Subject) -> Record:
     """Return the bytes that the file's header tells, and those of the file that this level alone makes."""
     levels = {level.name: level for level in read_header(few).levels}
-    alone = elastic.export(network, subject.example, few.with_suffix(".state.safetensors"), "state-dict", overwrite=True)
+    alone = elastic.export(
+        network, subject.example, few.with_suffix(".state.safetensors"), "state-dict", overwrite=True
+    )
     told = {"told": levels[f"full-{bits}"].bytes, "told float": levels["full"].bytes}
     return {"bytes": told | {"file": alone.bytes}}
 

@@ -14,15 +14,15 @@ HEAD = (
 def table(records: Mapping[str, Record]) -> str:
     """Return a page: what was reached, and what it needs to be judged."""
     first = next(iter(records.values()))
-    recipe, sizes, taken = first["recipe"], first["onnx_bytes"], first["milliseconds"]
+    recipe, sizes = first["recipe"], first["onnx_bytes"]
     how = f"{recipe['epochs']} epochs, batch {recipe['batch']}, distil {recipe['distil']}, {recipe['precision']}"
     return "\n\n".join(
         [
             "# ResNet-20 in few bits",
             f"Top-1 on the {first['images']:,} test images of CIFAR-10, in percent; the float network has "
-            f"{first['float']:.2f}. Calibrated on 512 images; then trained with rounding: {how}, the float network as the "
-            "teacher, accuracy of the last epoch (`python benchmarks/quantise.py`). ONNX: top-1 of onnxruntime on the "
-            "exported file; same class: test images to which it gives the class that torch gives. A level's bytes are "
+            f"{first['float']:.2f}. Calibrated on 512 images; then trained with rounding: {how}, the float network as "
+            "the teacher, accuracy of the last epoch (`python benchmarks/quantise.py`). ONNX: top-1 of onnxruntime on "
+            "the exported file; same class: images to which it gives the class that torch gives. A level's bytes are "
             "those that the file's header tells, and, to the byte, those of a file of that level alone. "
             f"Float: {first['bytes']['told float'] / 1000:.0f} kB, ONNX {sizes['float'] / 1000:.0f} kB. Latency: "
             "onnxruntime, median of 40 runs, float (in brackets) and integers in turn.",

@@ -1,6 +1,7 @@
 """Quantise: weights and inputs of few bits, trained, folded, run in integers, packed."""
 
 from elastic.quantise.activations import Ranges as Ranges
+from elastic.quantise.aligning import aligned as aligned
 from elastic.quantise.bits import Bits as Bits
 from elastic.quantise.bits import bits_of as bits_of
 from elastic.quantise.bits import parse_bits as parse_bits

@@ -93,9 +93,7 @@ def _fold(layer: nn.Module, norm: nn.Module) -> None:
     assert isinstance(layer, QuantisedLayer)
     assert isinstance(norm, BatchNorm)
     assert norm.running_mean is not None
-    assert norm.running_var is not None
-    factor = (norm.running_var + norm.eps).rsqrt()  # [out]
-    factor = factor if norm.weight is None else factor * norm.weight
+    factor = factor_of(norm)
     moved = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
     bias = moved * factor
     numbers = layer.weight_quantiser.levels(layer.weight) * _column(factor.sign(), layer.weight)
@@ -103,6 +101,13 @@ def _fold(layer: nn.Module, norm: nn.Module) -> None:
     layer.weight_quantiser.step = positive(step)
     layer.weight = nn.Parameter(numbers * _column(step, layer.weight))
     layer.bias = nn.Parameter(bias if norm.bias is None else bias + norm.bias)
+
+
+def factor_of(norm: "BatchNorm") -> Tensor:
+    """Return what a norm multiplies each channel by in eval mode, [channels]."""
+    assert norm.running_var is not None
+    factor = (norm.running_var + norm.eps).rsqrt()
+    return factor if norm.weight is None else factor * norm.weight
 
 
 def _column(values: Tensor, weight: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Training is with rounding in every step (quantisation-aware), with the network a
 learn apart: without decay, at a rate of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from elastic.data import images_loader
 from elastic.quantise.activations import Pact, Ranges
+from elastic.quantise.aligning import aligned
 from elastic.quantise.layers import QuantisedLayer, quantised_layers
 from elastic.quantise.network import quantised
 from elastic.quantise.weights import WeightSteps
@@ -43,18 +44,40 @@ def quantise(
 
     `bits`, `weights` and `ranges` are as in `quantised`; so many images for `calibration`, not augmented. The teacher
     is the model itself unless another is given. `price` is that of PACT's clips, squared; `rate` that of clips and
-    steps, in learning rates of the recipe. `training` are options of `train` (`keep`, `log`, `validation`, ...).
+    steps, in learning rates of the recipe. `training` are options of `train` (`keep`, `log`, `validation`, ...). At the
+    end biases are moved to whole steps of their sums (`aligned`).
 
     Raises what `quantised` and `train` raise.
     """
     seed = 0 if recipe is None else recipe.seed
-    batches = (images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=seed))
-    network = quantised(model, batches, bits, weights=weights, ranges=ranges)
-    if recipe is None:
-        return network, ()
-    hook = Clipping(quantised_layers(network), price, rate)
-    guide = None if recipe.distil == 0 else teacher or model
-    return network, train(network, dataset, recipe, teacher=guide, hook=hook, **(training or {}))
+    seen = [images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=seed)]
+    rounding = Rounding(bits, weights, ranges, price, rate)
+    network = rounding.network(model, seen)
+    told: tuple[Epoch, ...] = ()
+    if recipe is not None:
+        guide = None if recipe.distil == 0 else teacher or model
+        hook = rounding.hook(network)
+        told = train(network, dataset, recipe, teacher=guide, hook=hook, **(training or {}))
+    return aligned(network, seen[0][:1]), told
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """All that decides how a network is rounded, and how clips and steps learn; words as in `quantise`."""
+
+    bits: str | Sequence[str] = "W8A8"
+    weights: WeightSteps = "max"
+    ranges: Ranges = "learned"
+    price: float = PRICE
+    rate: float = RATE
+
+    def network(self, model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+        """Return a quantised copy of a model, calibrated. Raises what `quantised` raises."""
+        return quantised(model, batches, self.bits, weights=self.weights, ranges=self.ranges)
+
+    def hook(self, network: nn.Module) -> "Clipping":
+        """Return what trains the clips and steps of a quantised network."""
+        return Clipping(quantised_layers(network), self.price, self.rate)
 
 
 @dataclass(eq=False)

@@ -32,10 +32,12 @@ def test_weights_are_bytes_around_128_and_norms_are_gone(exported, rounded_digit
     held = {each.name: each for each in graph.initializer}
     kinds = [node.op_type for node in graph.node]
     scaled = [node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"]
-    weights = [held[name] for name in scaled if name in held]
+    weights = [held[name] for name in scaled if name in held and name.endswith("weight")]
+    biases = [held[name] for name in scaled if name in held and name.endswith("bias")]
     layers = sum(hasattr(module, "weight_quantiser") for module in rounded_digits.modules())
     assert len(weights) == layers
     assert {each.data_type for each in weights} == {TensorProto.UINT8}
+    assert {each.data_type for each in biases} == {TensorProto.INT32}
     assert min(numpy_helper.to_array(each).min() for each in weights) == 1
     assert 0 < kinds.count("QuantizeLinear") <= layers  # layers that read the same, alike, share one
     assert "BatchNormalization" not in kinds
