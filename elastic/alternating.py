@@ -30,6 +30,7 @@ class Alternation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rounds: Annotated[int, Field(description="Rounds of attention and recovery at most, for each target.", ge=1)] = 8
+    images: Annotated[float, _told("Share of the training images that attention is learned on.", gt=0, le=1)] = 1.0
     recovery: Annotated[int, Field(description="Epochs in which weights recover, at most, in each round.", ge=0)] = 6
     tolerance: Annotated[float, _told("Percent of held-out images below which accuracy is back.", ge=0)] = 0.5
     back_to: Annotated[Return, _named("The accuracy to come back to: best so far, or before the round.")] = "best"

@@ -210,16 +210,21 @@ def _attributes(path: str | Path, header: Header, level: int | str | None) -> di
     return planned.plan.sizes(planned.levels, find_level(header, level))
 
 
-def level_names(plan: Plan, levels: LevelArray, targets: Sequence[Target] = ()) -> tuple[str, ...]:
+def level_names(
+    plan: Plan, levels: LevelArray, targets: Sequence[Target] = (), bits: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return a name for each level, smallest first: its share of the MACs, or its target if `targets` has one for each.
 
-    `targets` are smallest first, as `elastic.allocation.smallest_first` puts them.
+    `targets` are smallest first, as `elastic.allocation.smallest_first` puts them; `bits` of each smaller level, where
+    there are any, end its name.
     """
     costs = CostModel(plan)
     smaller = [costs.cost(levels <= number) for number in range(int(levels.max(initial=0)))]
-    if len(targets) == len(smaller) == len({str(target) for target in targets}):
-        return (*(str(target) for target in targets), WHOLE)
-    shares = [f"macs={cost.macs / max(1, costs.dense.macs):.1%}" for cost in smaller]
+    few = [f"-{each}" if each else "" for each in bits] or [""] * len(smaller)
+    asked = [f"{target}{own}" for target, own in zip(targets, few, strict=False)]
+    if len(targets) == len(smaller) == len(set(asked)):
+        return (*asked, WHOLE)
+    shares = [f"macs={cost.macs / max(1, costs.dense.macs):.1%}{own}" for cost, own in zip(smaller, few, strict=True)]
     unique = [share if shares.count(share) == 1 else f"{share}-{number}" for number, share in enumerate(shares)]
     return (*unique, WHOLE)
 

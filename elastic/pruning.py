@@ -53,11 +53,12 @@ class Pruned:
     targets: tuple[Target, ...]  # smallest first, one for each level but the last
     recipe: dict[str, Any] = field(default_factory=dict)
     tuned: Mapping[int, nn.Module] = field(default_factory=dict)  # smaller levels that changed since the cut
+    bits: tuple[str, ...] = ()  # of smaller levels that are quantised networks, "" for others; smallest first
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the levels, smallest first."""
-        return level_names(self.plan, self.levels, self.targets)
+        """The names of the levels, smallest first; those of few bits end with them."""
+        return level_names(self.plan, self.levels, self.targets, self.bits)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -98,7 +99,10 @@ class Pruned:
     def save(self, path: str | Path, **options: Any) -> None:
         """Write all levels into one elastic file; options as of `elastic.save`, `tuned` among them."""
         options.setdefault("recipe", self.recipe)
-        options.setdefault("tuned", {level: network.state_dict() for level, network in self.tuned.items()})
+        few = {level: self.tuned[level] for level, bits in enumerate(self.bits) if bits}
+        floats = {level: network.state_dict() for level, network in self.tuned.items() if level not in few}
+        options.setdefault("tuned", floats)
+        options.setdefault("quantised", few)
         options.setdefault("names", self.names)
         save(path, self.whole, self.plan, self.levels, scores=self.scores, **options)
 

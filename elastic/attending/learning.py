@@ -18,6 +18,7 @@ from elastic.attending.attended import Attended
 from elastic.attending.bounding import LEAST, Floors, Price, divided, kept_open, within_goal
 from elastic.attending.netting import soft_threshold
 from elastic.plan import Plan
+from elastic.quantise.quantising import Clipping
 from elastic.recipes import Recipe
 from elastic.training import Hook
 
@@ -127,17 +128,31 @@ class Attending(Hook):
 class Returning(Hook):
     """Trains the weights of a network until it is as accurate as wanted."""
 
-    def __init__(self, attended: Attended, strength: float, wanted: float | None, judge: Judge | None) -> None:
-        """Take over a network; `strength` is that of the weights' penalty."""
+    def __init__(
+        self,
+        attended: Attended,
+        strength: float,
+        wanted: float | None,
+        judge: Judge | None,
+        clipping: Clipping | None = None,
+    ) -> None:
+        """Take over a network; `strength` is that of the weights' penalty, `clipping` trains what rounds."""
         self.attended, self.strength, self.wanted, self.judge = attended, strength, wanted, judge
+        self.clipping = clipping
+        if clipping is not None:
+            self.apart, self.rate = clipping.apart, clipping.rate
 
     def settings(self) -> Mapping[str, Any]:
         """Return what it comes to."""
-        return {"wanted": self.wanted, "weight_penalty": self.strength}
+        rounding = {} if self.clipping is None else {"rounding": dict(self.clipping.settings())}
+        return {"wanted": self.wanted, "weight_penalty": self.strength, **rounding}
 
     def penalty(self) -> Tensor | None:
-        """Return the penalty of the weights."""
-        return weight_penalty(self.attended.network, self.strength)
+        """Return the penalty of the weights, and of the clips."""
+        own = weight_penalty(self.attended.network, self.strength)
+        clips = None if self.clipping is None else self.clipping.penalty()
+        found = [each for each in (own, clips) if each is not None]
+        return torch.stack(found).sum() if found else None
 
     def after_epoch(self, epoch: int, epochs: int) -> Mapping[str, float]:
         """Tell the accuracy; it is over where that is back."""

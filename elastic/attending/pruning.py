@@ -20,7 +20,7 @@ from elastic.attending.attended import Attended, Attention
 from elastic.attending.beginning import first_values
 from elastic.attending.leaving import Leaving
 from elastic.attending.rounds import Rounds, Trainings
-from elastic.attending.stages import Stage, Stages
+from elastic.attending.stages import Other, Stage, Stages
 from elastic.data import images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
@@ -28,6 +28,8 @@ from elastic.gates.channels.finishing import BATCH, Measure, judge_of
 from elastic.gates.channels.levelling import closing_stages, levelled
 from elastic.precision import computable
 from elastic.pruning import Pruned
+from elastic.quantise import Ranges, WeightSteps
+from elastic.quantise.quantising import Rounding
 from elastic.recipes import Recipe
 from elastic.tracing import Example, trace
 from elastic.tracing.tracer import DEFAULT
@@ -49,6 +51,9 @@ def prune_by_attention(
     validation: Dataset[Any] | None = None,
     calibration: int = CALIBRATION,
     recover: bool = True,
+    bits: str | Sequence[str] = (),
+    weights: WeightSteps = "max",
+    ranges: Ranges = "learned",
     measure: Measure | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
@@ -71,6 +76,10 @@ def prune_by_attention(
     `calibration` without their labels, and trained by `fine_tune` where that is given. The largest level is the model
     itself, bit for bit.
 
+    With `bits` (and `weights`, `ranges`, as in `quantise`) the copy rounds from the start, and so do the networks that
+    are cut of it. Each is made in further bits where several are given, of the one in the first, and tuned too: each
+    width then has a level of every bits, in the order in which they were given, from the largest on.
+
     `measure` gives the accuracy of a network for the stages, and decides nothing. `keep`, `log`, `progress`, `report`
     and `training` are as in `gate_channels`: each phase of each round is a training with a number of its own.
 
@@ -87,7 +96,11 @@ def prune_by_attention(
     price_of, aims = aims_of(plan, targets, [] if targets else [alternation.elastic_net], price, None, bounds)
     seen = list(images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed))
     values = first_values(alternation, whole, plan, price_of.quantity, seen, bounds, recipe.seed)
-    attended = Attended(copy.deepcopy(whole), plan, Attention(values), before_norm=alternation.before_norm)
+    asked = [bits] if isinstance(bits, str) else list(bits)
+    roundings = [Rounding(each, weights, ranges) for each in asked]
+    inputs = torch.cat([images for images, _ in seen])
+    working = roundings[0].network(whole, torch.split(inputs, BATCH)) if roundings else copy.deepcopy(whole)
+    attended = Attended(working, plan, Attention(values), before_norm=alternation.before_norm)
     if not alternation.before_norm:
         attended.balance(torch.ones_like(values))  # it begins as the network that it is of
     judge = judge_of(validation)
@@ -99,15 +112,18 @@ def prune_by_attention(
     def options(name: str, number: int) -> dict[str, Any]:
         return one_of_several(name, number, keep=keep, log=log, progress=progress, report=report, **training)
 
-    rounds = Rounds(plan, dataset, recipe, alternation, price_of, bounds, judge, Trainings(whole, options))
-    inputs = torch.cat([images for images, _ in seen]) if recover else None
-    stages = Stages(whole, rounds, fine_tune, inputs, measure)
+    trainings, first = Trainings(whole, options), roundings[0] if roundings else None
+    rounds = Rounds(plan, dataset, recipe, alternation, price_of, bounds, judge, trainings, first)
+    stages = Stages(whole, rounds, fine_tune, inputs, recover, measure, roundings[1:])
     found = tuple(stages.run(attended, aim, leaving) for aim in aims)
-    closing = closing_stages(found)
+    closing: list[Stage | Other] = []
+    for stage in closing_stages(found):
+        closing += [stage, *stage.others]
     made = {
         "attention": {
             "aims": {stage.aim.name: dict(stage.costs) for stage in found},
             "price": price_of.quantity,
+            "bits": asked,
             "settings": alternation.model_dump(mode="json"),
             "training": recipe.model_dump(mode="json"),
             "fine_tune": None if fine_tune is None else fine_tune.model_dump(mode="json"),
@@ -116,5 +132,6 @@ def prune_by_attention(
         "freeze": list(freeze),
         "engine": engine,
     }
-    limits = [aim.target for aim in reversed(aims) if aim.target is not None]
-    return levelled(model, plan, closing, [stage.lived for stage in closing], limits, made), found
+    limits = [each.aim.target for each in reversed(closing) if each.aim.target is not None]
+    lived = [each.lived for each in closing]
+    return levelled(model, plan, closing, lived, limits, made, bits=[each.bits for each in closing]), found

@@ -5,12 +5,13 @@ that a round takes from the network is what it closed: first select, then fit (M
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from elastic.allocation import Bounds
 from elastic.alternating import Alternation
@@ -19,6 +20,7 @@ from elastic.attending.learning import Attending, Goal, Judge, Returning
 from elastic.attending.leaving import Leaving
 from elastic.gates.channels.aims import Aim, Pricing
 from elastic.plan import BoolArray, Plan
+from elastic.quantise.quantising import Clipping, Rounding
 from elastic.recipes import Recipe
 from elastic.training import Epoch, train
 
@@ -71,6 +73,7 @@ class Rounds:
     bounds: Mapping[str, Any]
     judge: Judge | None
     trainings: Trainings
+    rounding: Rounding | None = None  # that of the attended network
 
     def run(self, attended: Attended, aim: Aim, leaving: Leaving | None) -> tuple[Round, ...]:
         """Change the network in rounds until its open units are at the aim, or there are no more rounds.
@@ -106,10 +109,10 @@ class Rounds:
     def _round(self, attended: Attended, attending: Attending, aim: Aim, number: int, leaving: Leaving | None) -> Round:
         how, name = self.alternation, f"{aim.name}, round {number}"
         own = self.recipe.model_copy(update=PLAIN)
-        chosen = None if how.train_weights else [attended.attention.values]
+        chosen = self._with_weights(attended) if how.train_weights else [attended.attention.values]
         before = attended.attention.values.detach().clone()
         learned = self.trainings.train(
-            attended, self.dataset, own, f"{name}, attention", hook=attending, parameters=chosen
+            attended, self._images(number), own, f"{name}, attention", hook=attending, parameters=chosen
         )
         if not (how.train_weights or how.before_norm):
             attended.balance(before)
@@ -129,7 +132,24 @@ class Rounds:
     def _recover(self, attended: Attended, name: str, leaving: Leaving | None) -> tuple[Epoch, ...]:
         """Change the weights; attention stays as it is."""
         wanted = None if leaving is None else leaving.wanted
-        hook = Returning(attended, self.alternation.weight_penalty, wanted, self.judge)
+        hook = Returning(attended, self.alternation.weight_penalty, wanted, self.judge, self._clipping(attended))
         own = self.recipe.model_copy(update={"epochs": self.alternation.recovery})
         weights = list(attended.network.parameters())
         return self.trainings.train(attended, self.dataset, own, name, hook=hook, parameters=weights)
+
+    def _images(self, number: int) -> Dataset[Any]:
+        """Return what attention is learned on in a round: all images, or a share of them, drawn anew."""
+        share, count = self.alternation.images, len(cast(Sized, self.dataset))
+        if share == 1:
+            return self.dataset
+        generator = torch.Generator().manual_seed((self.recipe.seed + number) % 2**31)
+        return Subset(self.dataset, torch.randperm(count, generator=generator)[: max(2, round(share * count))].tolist())
+
+    def _clipping(self, attended: Attended) -> Clipping | None:
+        return None if self.rounding is None else self.rounding.hook(attended.network)
+
+    def _with_weights(self, attended: Attended) -> list[nn.Parameter]:
+        """Return attention and weights; clips and steps stand still while attention moves."""
+        clipping = self._clipping(attended)
+        still = set() if clipping is None else {id(own) for own in clipping.apart}
+        return [parameter for parameter in attended.parameters() if id(parameter) not in still]

@@ -1,9 +1,8 @@
 """Stages: each aim in turn, from the largest network to the smallest: rounds, settled at the aim, cut, tuned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,11 @@ from elastic.attending.attended import Attended
 from elastic.attending.leaving import Leaving
 from elastic.attending.rounds import Round, Rounds
 from elastic.gates.channels.aims import Aim
-from elastic.gates.channels.finishing import Accuracies, Measure, finished
+from elastic.gates.channels.finishing import BATCH, Accuracies, Measure, Trained, finished
 from elastic.gates.channels.settling import settled
 from elastic.plan import BoolArray
+from elastic.quantise import aligned, plan_of, unquantised
+from elastic.quantise.quantising import Rounding
 from elastic.recipes import Recipe
 from elastic.training import Epoch
 
@@ -37,6 +38,21 @@ class Stage:
     tuning: tuple[Epoch, ...]
     network: nn.Module  # cut, recovered, and tuned
     top1: Mapping[str, float]  # attended, settled, cut, recovered, tuned; empty if nothing was measured
+    bits: str = ""  # of the network; none for floats
+    others: tuple["Other", ...] = ()  # the same channels in other bits
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """The network of a stage in other bits, made of the one that is done."""
+
+    aim: Aim
+    stays: BoolArray
+    lived: FloatArray
+    bits: str
+    network: nn.Module
+    tuning: tuple[Epoch, ...]
+    top1: Mapping[str, float]  # calibrated, tuned
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +62,10 @@ class Stages:
     model: nn.Module  # what is cut
     rounds: Rounds
     fine_tune: Recipe | None
-    calibration: Tensor | None  # images to recover on, or nothing is
+    images: Tensor  # for calibration
+    recover: bool
     measure: Measure | None
+    others: Sequence[Rounding] = ()  # other bits than those of the rounds
 
     def run(self, attended: Attended, aim: Aim, leaving: Leaving | None) -> Stage:
         """Change the network to what the aim makes of it, with settled attention; cut it, and tune what is left."""
@@ -58,16 +76,47 @@ class Stages:
         stays = self._settled(aim, values)
         settle(attended, stays)
         found.add("settled", attended)
-        tune = None
-        if self.fine_tune is not None:
-            own: dict[str, Any] = {"images": common.dataset, "recipe": self.fine_tune, "name": f"{aim.name}, cut"}
-            tune = partial(common.trainings.train, **own)
-        network, tuning = finished(
-            self.model, attended.absorbed(), common.plan, stays, found, calibration=self.calibration, tune=tune
+        tune = (
+            None if self.fine_tune is None else partial(self._tune, self.fine_tune, f"{aim.name}, cut", self.rounding)
         )
+        network, tuning = finished(
+            self.model, attended.absorbed(), common.plan, stays, found, tune=tune, trained=self._trained(attended),
+            calibration=self.images if self.recover else None,
+        )  # fmt: skip
         costs = {"attended": cost, "settled": common.cost(attended)}
         changed = int((stays != (values > 0)).sum())
-        return Stage(aim, values, lived, stays, changed, costs, rounds, tuning, network, found.top1)
+        others = tuple(self._other(aim, stays, lived, network, rounding) for rounding in self.others)
+        bits = "" if self.rounding is None else str(self.rounding.bits)
+        return Stage(aim, values, lived, stays, changed, costs, rounds, tuning, network, found.top1, bits, others)
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """What rounds in the rounds, and in the networks that these make."""
+        return self.rounds.rounding
+
+    def _trained(self, attended: Attended) -> Trained | None:
+        rounding = self.rounding
+        if rounding is None:
+            return None
+        plan = plan_of(self.rounds.plan, attended.network)
+        return Trained(attended.network, plan, rounding.network, partial(aligned, example=self.images[:1]))
+
+    def _tune(self, recipe: Recipe, name: str, rounding: Rounding | None, network: nn.Module) -> tuple[Epoch, ...]:
+        hook = None if rounding is None else rounding.hook(network)
+        return self.rounds.trainings.train(network, self.rounds.dataset, recipe, name, hook=hook)
+
+    def _other(self, aim: Aim, stays: BoolArray, lived: FloatArray, network: nn.Module, rounding: Rounding) -> Other:
+        """Return the network in other bits: of weights that are not rounded any more, calibrated, and tuned."""
+        found, bits = Accuracies(self.measure), str(rounding.bits)
+        other = rounding.network(unquantised(network), torch.split(self.images, BATCH))
+        other = aligned(other, self.images[:1])
+        found.add("calibrated", other)
+        tuning: tuple[Epoch, ...] = ()
+        if self.fine_tune is not None:
+            tuning = self._tune(self.fine_tune, f"{aim.name}-{bits}, cut", rounding, other)
+            other = aligned(other, self.images[:1])
+            found.add("tuned", other)
+        return Other(aim, stays, lived, bits, other, tuning, found.top1)
 
     def _settled(self, aim: Aim, values: FloatArray) -> BoolArray:
         """Return which units stay, [units]: at the target, exactly; without one, what is open."""

@@ -1,6 +1,6 @@
 """Finishing: what follows once it is known which units stay: the cut, the recovery without labels, the tuning."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -43,6 +43,16 @@ class Accuracies:
             self.top1[name] = self.measure(network)
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What weights were trained in, where that is not the model itself: a network that rounds, with its own plan."""
+
+    network: nn.Module  # whole
+    plan: Plan
+    rounded: Callable[[nn.Module, Iterable[Tensor]], nn.Module]  # the same of another network, on images
+    done: Callable[[nn.Module], nn.Module]  # what a network is once its weights stay as they are
+
+
 def finished(
     model: nn.Module,
     state: Mapping[str, Tensor],
@@ -52,20 +62,25 @@ def finished(
     *,
     calibration: Tensor | None,
     tune: Callable[[nn.Module], tuple[Epoch, ...]] | None,
+    trained: Trained | None = None,
 ) -> tuple[nn.Module, tuple[Epoch, ...]]:
     """Return the network of the units that stay, with what was told of its tuning.
 
     It begins with the weights of `state`, whole; or, recovered on images of `calibration`, with the better of these
-    and the model's own.
+    and the model's own. The state is the model's, or that of what it was `trained` in.
     """
     levels = (~stays).astype(np.uint8)
-    network = fitted(model, cut(state, plan, levels, 0), plan.sizes(levels, 0)).eval()
+    of, its_plan = (model, plan) if trained is None else (trained.network, trained.plan)
+    network = fitted(of, cut(state, its_plan, levels, 0), plan.sizes(levels, 0)).eval()
     accuracies.add("cut", network)
     if calibration is not None:
-        network = recovered(network, model, plan, levels, calibration)
+        rounded = None if trained is None else trained.rounded
+        network = recovered(network, model, plan, levels, calibration, rounded=rounded)
+        network = network if trained is None else trained.done(network)
         accuracies.add("recovered", network)
     if tune is None:
         return network, ()
     tuning = tune(network)
+    network = network if trained is None else trained.done(network)
     accuracies.add("tuned", network)
     return network, tuning

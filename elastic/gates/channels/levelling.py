@@ -52,15 +52,20 @@ def levelled(
     open_by: Sequence[FloatArray],
     targets: Sequence[Target],
     recipe: dict[str, Any],
+    *,
+    bits: Sequence[str] = (),
 ) -> Pruned:
     """Return the model with a level for each stage; they go from the largest network to the smallest.
 
     `open_by` says, 0 to 1, how far each unit was open in each stage, [units]; `targets` are those of the levels,
-    smallest first.
+    smallest first; `bits` those of the networks, one for each stage, "" for floats.
     """
     levels, last, like = levels_of(stages), len(stages) - 1, model.state_dict()
-    tuned: Mapping[int, nn.Module] = {last - n: take_dtypes(stage.network, like) for n, stage in enumerate(stages)}
-    return Pruned(model, plan, scores_of(open_by, levels), levels, tuple(targets), recipe, tuned)
+    few = tuple(bits) or ("",) * len(stages)
+    tuned: Mapping[int, nn.Module] = {
+        last - n: stage.network if few[n] else take_dtypes(stage.network, like) for n, stage in enumerate(stages)
+    }
+    return Pruned(model, plan, scores_of(open_by, levels), levels, tuple(targets), recipe, tuned, few[::-1])
 
 
 def levels_of(stages: Sequence[Closing]) -> LevelArray:

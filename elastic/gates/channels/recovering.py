@@ -4,6 +4,8 @@ There are two beginnings: the weights that were trained beside the gates, with n
 weights, repaired. Which one is closer to the model on images, without labels, depends on how long gates were trained.
 """
 
+from collections.abc import Callable, Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,14 +19,24 @@ from elastic.recovery import reestimate_norms, repair
 BATCH = 250
 
 
-def recovered(network: nn.Module, whole: nn.Module, plan: Plan, levels: LevelArray, inputs: Tensor) -> nn.Module:
+def recovered(
+    network: nn.Module,
+    whole: nn.Module,
+    plan: Plan,
+    levels: LevelArray,
+    inputs: Tensor,
+    *,
+    rounded: Callable[[nn.Module, Iterable[Tensor]], nn.Module] | None = None,
+) -> nn.Module:
     """Return the better beginning of level 0; `network` is that of the trained weights, which change.
 
-    `inputs` [N, ..] are images.
+    `inputs` [N, ..] are images; `rounded` makes of a network what the trained one is of, where that rounds.
     """
     reestimate_norms(network, torch.split(inputs, BATCH))
     own = fitted(whole, cut(whole.state_dict(), plan, levels, 0), plan.sizes(levels, 0)).eval()
     repair(own, whole, plan, levels, inputs, level=0)
+    if rounded is not None:
+        own = rounded(own, torch.split(inputs, BATCH))
     return min((own, network), key=lambda each: distance(each, whole, inputs))
 
 

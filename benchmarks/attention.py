@@ -1,0 +1,138 @@
+"""Attention-based channel pruning in few bits: accuracy at several sizes, beside what was published.
+
+    ELASTIC_DATA=DIR python benchmarks/attention.py [--bits W8A8 W4A8] [--targets params=80% params=56%]
+    python benchmarks/attention.py --table docs/attention-table.md   (and docs/attention-table.png)
+
+ResNet-32 of CIFAR-10, from its checkpoint. Attention and weights are learned by turns with rounding in every step, in
+the first bits, down to each target; what is cut is tuned, in each of the bits, with the float network as its teacher.
+The whole network is put into each bits too. 2,500 of the training images are held out, and say when accuracy is back;
+test images decide nothing, and no epoch is chosen by them: accuracies are those of the last. All networks are in one
+elastic file, and bytes are those that its header tells. A run that was stopped goes on where it was.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from attention_table import picture, table
+from isolated import Record
+from one_shot_networks import CASES, Subject, opened
+from records import add_record, read_records
+
+import elastic
+from elastic.alternating import alternation_of
+from elastic.checkpoint import load
+from elastic.data import divided
+from elastic.metadata import read_header
+from elastic.recipes import Recipe
+
+CASE = next(case for case in CASES if case.name == "resnet32_cifar10")
+HELD_OUT = 0.05
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Attention-based channel pruning in few bits, on ResNet-32.")
+    parser.add_argument("--bits", nargs="*", default=["W8A8", "W4A8"], help="the first are those of the rounds")
+    parser.add_argument("--targets", nargs="*", default=["params=80%", "params=56%"])
+    parser.add_argument("--whole", type=int, nargs="*", default=[0, 1], help="epochs of the whole network, by bits")
+    parser.add_argument("--rounds", type=int, default=1, help="for each target")
+    parser.add_argument("--recovery", type=int, default=1, help="epochs at most, in each round")
+    parser.add_argument("--images", type=float, default=0.25, help="share of the images that attention is learned on")
+    parser.add_argument("--fine-tune", type=int, default=2, help="epochs of each network that was cut")
+    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--start", default="energy", help="criterion by which attention begins")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/attention"), help="for records, and what is unfinished"
+    )
+    parser.add_argument("--table", type=Path, help="write the records as Markdown and a picture, and run nothing")
+    asked = parser.parse_args(arguments)
+    out = asked.folder / "records.jsonl"
+    if asked.table:
+        asked.table.write_text(table(read_records(out)) + "\n")
+        picture(read_records(out), asked.table.with_suffix(".png"))
+        return
+    torch.set_num_threads(asked.threads)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    name = f"{' '.join(asked.bits)}, {' '.join(asked.targets)}, {asked.start}, seed {asked.seed}"
+    add_record(out, name, partial(run, opened(CASE), asked))
+
+
+def run(subject: Subject, asked: argparse.Namespace) -> Record:
+    """Return what each level of the file has: accuracy, bytes, parameters, MACs."""
+    start, told = time.perf_counter(), Told()
+    learned, held_out = divided(subject.training, HELD_OUT, asked.seed)
+    recipe = Recipe(
+        epochs=1, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0, distil=0.9,
+        precision=asked.precision, seed=asked.seed,
+    )  # fmt: skip
+    alternation = alternation_of(
+        rounds=asked.rounds, recovery=asked.recovery, images=asked.images, start=asked.start
+    )  # fmt: skip
+
+    def top1(network: Any) -> float:
+        return subject.accuracy(network)["test"]
+
+    pruned, stages = elastic.prune_by_attention(
+        subject.model, subject.example, learned, recipe, target=asked.targets, bits=asked.bits, validation=held_out,
+        alternation=alternation, fine_tune=recipe.model_copy(update={"epochs": asked.fine_tune}), measure=top1,
+        keep=asked.folder / "attention.training", report=told.add, freeze=(),
+    )  # fmt: skip
+    last = [each.top1["tuned"] for stage in stages for each in (stage, *stage.others)][::-1]
+    file = asked.folder / "pruned.safetensors"
+    metrics = {name: {"top1": found} for name, found in zip(pruned.names, [*last, top1(subject.model)], strict=True)}
+    pruned.save(
+        file, model_name=CASE.network, arguments={"num_classes": CASE.classes}, metrics=metrics, overwrite=True
+    )  # fmt: skip
+    for bits, epochs in zip(asked.bits, asked.whole, strict=True):
+        whole = recipe.model_copy(update={"epochs": epochs, "learning_rate": asked.learning_rate / 2})
+        made = asked.folder / f"whole-{bits}.safetensors"
+        elastic.quantise_levels(
+            file, made, learned, whole if epochs else None, bits=bits, measure=top1, report=told.add, overwrite=True,
+            keep=asked.folder / f"whole-{bits}.training",
+        )  # fmt: skip
+        file = made
+    levels = {level.name: level for level in read_header(file).levels}
+    return {
+        "levels": {
+            name: {"top1": level.metrics["top1"], "bytes": level.bytes, "params": level.params, "macs": level.macs}
+            for name, level in levels.items()
+        },
+        "loaded": {name: top1(load(file, name)) for name in levels},
+        "steps": {stage.aim.name: dict(stage.top1) for stage in stages}
+        | {f"{stage.aim.name}-{other.bits}": dict(other.top1) for stage in stages for other in stage.others},
+        "rounds": {
+            stage.aim.name: [[each.top1_attended, each.top1, each.cost] for each in stage.rounds] for stage in stages
+        },
+        "bits": asked.bits,
+        "settings": alternation.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
+        "fine_tune": asked.fine_tune,
+        "whole": asked.whole,
+        "threads": asked.threads,
+        "epochs": told.epochs,
+        "training_seconds": round(told.seconds),
+        "seconds": round(time.perf_counter() - start),
+    }
+
+
+class Told:
+    """Counts epochs, and their seconds, and prints each."""
+
+    def __init__(self) -> None:
+        self.epochs, self.seconds = 0, 0.0
+
+    def add(self, name: str, epoch: Any) -> None:
+        self.epochs += 1
+        self.seconds += epoch.seconds
+        print(f"{name} {epoch.model_dump_json()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
