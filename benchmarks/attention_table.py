@@ -33,14 +33,15 @@ def table(records: Mapping[str, Record]) -> str:
     parts = ["# ResNet-32 in few bits, pruned by attention"]
     for record in records.values():
         recipe, settings = record["recipe"], record["settings"]
+        whole = " and ".join(str(epochs) for epochs in record["whole"])
         parts += [
             "Top-1 on the 10,000 test images of CIFAR-10, in percent, of the last epoch. "
             f"{record['training_seconds'] / 60:.0f} minutes of training on {record['threads']} thread: "
             f"{settings['rounds']} round for each size (attention on {settings['images']:.0%} of the images, up to "
-            f"{settings['recovery']} epoch of recovery), {record['fine_tune']} epochs of tuning, "
-            f"{' and '.join(map(str, record['whole']))} for the whole network in {' and '.join(record['bits'])} "
-            f"(0: calibrated alone); batch {recipe['batch']}, distil {recipe['distil']}, {recipe['precision']}, seed "
-            f"{recipe['seed']} (`python benchmarks/attention.py`). Size: share of the bytes of the whole network in the "
+            f"{settings['recovery']} epoch of recovery), {record['fine_tune']} epochs of tuning, {whole} for the "
+            f"whole network in {' and '.join(record['bits'])} (0: calibrated alone); batch {recipe['batch']}, distil "
+            f"{recipe['distil']}, {recipe['precision']}, seed {recipe['seed']} (`python benchmarks/attention.py`). "
+            "Size: share of the bytes of the whole network in the "
             "same bits. Drop: points below the float network. Published: W8A8, best test accuracy, recovery steered by "
             f"test data; its drops are from its own {DENSE}; in W4A8 it has {W4A8}. "
             "Settled: masked, which is what was cut, to the digit; recovered: repaired without labels.",

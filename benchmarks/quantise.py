@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("build/quantise"), help="for records and what is unfinished"
     )
+    parser.add_argument("--again", action="store_true", help="export and time those anew that are trained already")
     parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
@@ -68,9 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for steps in asked.steps:
                 for ranges in asked.ranges:
                     name = f"{bits}, {steps}, {ranges}, seed {seed}"
-                    one = partial(run, subject, whole, asked, name, bits, steps, ranges, seed)
                     if is_asked(name, asked.only):
-                        add_record(out, name, one)
+                        add_record(out, name, partial(run, subject, whole, asked, name, bits, steps, ranges, seed))
+                        deployed = partial(in_onnx, subject, asked.folder / f"{name}.safetensors", bits)
+                        add_record(out, f"{name}, ONNX", deployed, again=asked.again)
 
 
 def run(
@@ -98,7 +100,7 @@ def run(
     found["seconds"] = round(sum(epoch.seconds for each in epochs.values() for epoch in each))
     found["recipe"] = recipe.model_dump(mode="json")
     few.with_suffix(".0.training").unlink()  # the first training's, of one
-    return found | sizes(few, bits, network, subject) | in_onnx(subject, network, few.with_suffix(".onnx"))
+    return found | sizes(few, bits, network, subject)
 
 
 def of_few_bits(few: Path, bits: str) -> nn.Module:
@@ -115,8 +117,9 @@ def sizes(few: Path, bits: str, network: nn.Module, subject: Subject) -> Record:
     return {"bytes": told | {"file": alone.bytes}}
 
 
-def in_onnx(subject: Subject, network: nn.Module, path: Path) -> Record:
+def in_onnx(subject: Subject, file: Path, bits: str) -> Record:
     """Return how onnxruntime agrees with torch on all test images, its accuracy, and latencies beside float."""
+    network, path = of_few_bits(file, bits), file.with_suffix(".onnx")
     few = elastic.export(network, subject.example, path, "onnx", overwrite=True)
     whole = elastic.export(subject.model, subject.example, path.with_suffix(".float.onnx"), "onnx", overwrite=True)
     ours, theirs, labels = [], [], []

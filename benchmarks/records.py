@@ -49,9 +49,12 @@ def is_asked(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
-def add_record(out: Path, name: str, run: Callable[[], Record]) -> None:
-    """Write and print what a run gives under a name, with the day and the commit; nothing if that was run already."""
-    if name in read_records(out):
+def add_record(out: Path, name: str, run: Callable[[], Record], *, again: bool = False) -> None:
+    """Write and print what a run gives under a name, with the day and the commit.
+
+    Nothing if that was run already, unless it is asked for again.
+    """
+    if name in read_records(out) and not again:
         return
     record = {"name": name, **provenance(), **run()}
     with out.open("a") as file:

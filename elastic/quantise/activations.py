@@ -58,7 +58,11 @@ class InputQuantiser(nn.Module):
 
     def levels(self, inputs: Tensor) -> Tensor:
         """Return which multiples these are: int8, or uint8 where there are no signs."""
-        return levels(inputs, self.step(), self.lowest, self.highest).to(torch.int8 if self.lowest else torch.uint8)
+        return self.whole(inputs).to(torch.int8 if self.lowest else torch.uint8)
+
+    def whole(self, inputs: Tensor) -> Tensor:
+        """Return the same as floats."""
+        return levels(inputs, self.step(), self.lowest, self.highest)
 
     def step(self) -> Tensor:
         """Return the step as it is now, a scalar above zero."""

@@ -23,17 +23,11 @@ class IntegerLayer(QuantisedLayer):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the sums times their steps, and the bias."""
-        sums = self.sums(self.input_quantiser.levels(inputs))
-        made = sums.to(self.step.dtype) * self._along(self.step, sums)
-        return made if self.bias is None else made + self._along(self.bias, sums)
+        return self.scaled(self.sums(self.input_quantiser.levels(inputs)).to(self.step.dtype), self.step)
 
     def sums(self, inputs: Tensor) -> Tensor:
         """Return the sums of products of levels, int32, given the levels of the inputs."""
         return self.through(inputs.double(), self.weight.double(), None).to(torch.int32)
-
-    def _along(self, values: Tensor, sums: Tensor) -> Tensor:
-        own: Any = self
-        return values if isinstance(own, nn.Linear) else values.view(-1, *[1] * (self.weight.dim() - 2))
 
 
 INTEGER = {MIXED[kind]: integer for kind, integer in mixed_into_all(IntegerLayer, "Integer").items()}

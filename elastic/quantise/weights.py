@@ -30,7 +30,11 @@ class WeightQuantiser(nn.Module):
 
     def levels(self, weight: Tensor) -> Tensor:
         """Return which multiples these are, int8."""
-        return levels(weight, self.steps(weight), -self.highest, self.highest).to(torch.int8)
+        return self.whole(weight).to(torch.int8)
+
+    def whole(self, weight: Tensor) -> Tensor:
+        """Return the same as floats."""
+        return levels(weight, self.steps(weight), -self.highest, self.highest)
 
     def steps(self, weight: Tensor) -> Tensor:
         """Return the step of each channel [out], above zero."""
