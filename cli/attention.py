@@ -43,6 +43,12 @@ def attention(
     recover: Annotated[
         bool, typer.Option("--recover/--no-recover", help="Repair each cut network before it is trained.")
     ] = True,
+    bits: Annotated[
+        list[str] | None,
+        typer.Option(help="Round from the start, as W8A8; repeat it for each network in more bits; none: floats."),
+    ] = None,
+    steps: Annotated[str, typer.Option(help="With --bits: steps of weights, max or learned.")] = "max",
+    ranges: Annotated[str, typer.Option(help="With --bits: ranges of inputs, learned, pact or average.")] = "learned",
     bounds: options.Bounds,
     folder: Folder = None,
     resume: Resume = False,
@@ -59,8 +65,10 @@ def attention(
     epoch, tables, pictures and a page.
 
     Example: elastic attention elastic/resnet20 --weights w.pt --data cifar10:data --target macs=60% -o n.safetensors
+
+    Example: elastic attention elastic/resnet32 --weights w.pt --data cifar10:data --bits W8A8 -o few.safetensors
     """
-    from elastic.attending import alternation_of, closing_stages, prune_by_attention
+    from elastic.attending import alternation_of, made_by, prune_by_attention
     from elastic.attending.report import report_of
     from elastic.cli.networks import check_output, measure, open_data, open_file, open_model, open_training
     from elastic.reporting import write_report
@@ -79,6 +87,7 @@ def attention(
     with Bars() as bars:
         pruned, stages = prune_by_attention(
             opening.model, opening.example, learned, recipe, target=target or (), price=price, alternation=settings,
+            bits=bits or (), weights=steps, ranges=ranges,  # type: ignore[arg-type]
             validation=held_out, calibration=calibration, recover=recover, measure=top1,
             fine_tune=recipe.model_copy(update={"epochs": fine_tune}) if fine_tune else None,
             report=lambda name, epoch: tell(epoch, name), progress=bars.show, trackers=tracker or (),
@@ -87,7 +96,7 @@ def attention(
     if not is_main():
         return
     whole = top1(pruned.whole)
-    last = [list(stage.top1.values())[-1] for stage in reversed(closing_stages(stages))]
+    last = [list(each.top1.values())[-1] for each in reversed(made_by(stages))]
     pruned.save(
         output,
         model_name=opening.name,
@@ -101,6 +110,7 @@ def attention(
     rows, written = rows_of(open_file(output)[0]), output.stat().st_size
     told = {
         stage.aim.name: {"costs": dict(stage.costs), "top1": dict(stage.top1), "rounds": len(stage.rounds)}
+        | ({"bits": {each.bits: dict(each.top1) for each in stage.in_all_bits}} if bits else {})
         for stage in stages
     }
     result = {"output": str(output), "bytes": written, "levels": rows, "stages": told, "report": str(page)}

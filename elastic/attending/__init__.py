@@ -10,5 +10,6 @@ from elastic.attending.learning import Goal as Goal
 from elastic.attending.leaving import Leaving as Leaving
 from elastic.attending.pruning import prune_by_attention as prune_by_attention
 from elastic.attending.rounds import Round as Round
+from elastic.attending.stages import Other as Other
 from elastic.attending.stages import Stage as Stage
-from elastic.gates.channels.levelling import closing_stages as closing_stages
+from elastic.attending.stages import made_by as made_by

@@ -20,12 +20,12 @@ from elastic.attending.attended import Attended, Attention
 from elastic.attending.beginning import first_values
 from elastic.attending.leaving import Leaving
 from elastic.attending.rounds import Rounds, Trainings
-from elastic.attending.stages import Other, Stage, Stages
+from elastic.attending.stages import Stage, Stages, made_by
 from elastic.data import images_loader
 from elastic.errors import InvalidRecipe
 from elastic.gates.channels.aims import aims_of
 from elastic.gates.channels.finishing import BATCH, Measure, judge_of
-from elastic.gates.channels.levelling import closing_stages, levelled
+from elastic.gates.channels.levelling import levelled
 from elastic.precision import computable
 from elastic.pruning import Pruned
 from elastic.quantise import Ranges, WeightSteps
@@ -116,9 +116,7 @@ def prune_by_attention(
     rounds = Rounds(plan, dataset, recipe, alternation, price_of, bounds, judge, trainings, first)
     stages = Stages(whole, rounds, fine_tune, inputs, recover, measure, roundings[1:])
     found = tuple(stages.run(attended, aim, leaving) for aim in aims)
-    closing: list[Stage | Other] = []
-    for stage in closing_stages(found):
-        closing += [stage, *stage.others]
+    closing = made_by(found)
     made = {
         "attention": {
             "aims": {stage.aim.name: dict(stage.costs) for stage in found},

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from elastic.attending.rounds import Round
-from elastic.attending.stages import Stage
+from elastic.attending.stages import Stage, made_by
 from elastic.pruning import Pruned
+from elastic.quantise import packed_size
 from elastic.reporting import Curves, HeatMap, Histogram, Part, Report, Section, Table
 
 STEPS = ("attended", "settled", "cut", "recovered", "tuned")  # of accuracies, in their order
@@ -28,6 +29,7 @@ def report_of(pruned: Pruned, stages: Sequence[Stage], whole: float, model: str)
         lead=f"The whole network has {whole:.2f} % on the test images. {found}.",
         sections=(
             Section("Networks", _networks(stages), tuple(_tables(stages, whole, price))),
+            Section("Levels", _levels(), tuple(_of_levels(pruned, stages, whole))),
             Section("Rounds", _rounds(rounds), tuple(_of_rounds(pruned, stages, price))),
             Section("Training", "Top-1 of what was trained on, augmented.", tuple(_epochs(stages))),
         ),
@@ -62,6 +64,26 @@ def _tables(stages: Sequence[Stage], whole: float, price: str) -> Iterator[Part]
     points = [(100 * stage.costs["settled"], list(stage.top1.values())[-1]) for stage in stages if stage.top1]
     if points:
         yield _against_cost("accuracy-cost", "Accuracy against cost, test images", price, [(100.0, whole), *points])
+
+
+def _levels() -> str:
+    return "Bytes are those of a file of this level alone; weights of few bits are packed."
+
+
+def _of_levels(pruned: Pruned, stages: Sequence[Stage], whole: float) -> Iterator[Part]:
+    """Yield the levels by their bytes, over bits and pruning."""
+    made = made_by(stages)
+    rows: list[tuple[str, str, int, float | None]] = [("full", "float", pruned.cost(len(made)).bytes, whole)]
+    for number, each in enumerate(made):
+        level = len(made) - 1 - number
+        size = packed_size(each.network) if each.bits else pruned.cost(level).bytes
+        rows.append((pruned.names[level], each.bits or "float", size, next(reversed([*each.top1.values()]), None)))
+    yield Table("levels", "What the file holds", ("level", "bits", "bytes", "top-1"), tuple(rows))
+    known = [(bits, (size / 1000, top1)) for _, bits, size, top1 in rows if top1 is not None]
+    of_bits = {kind: sorted(point for bits, point in known if bits == kind) for kind, _ in known}
+    lines = {**of_bits, "Pareto front": front([point for _, point in known])}
+    title = "Accuracy against bytes, test images"
+    yield Curves("accuracy-bytes", title, "kB", "top-1, %", lines, frozenset(of_bits))
 
 
 def _rounds(rounds: Sequence[Round]) -> str:
@@ -122,7 +144,8 @@ def _epochs(stages: Sequence[Stage]) -> Iterator[Part]:
         phases = [
             phase for each in stage.rounds for phase in (("attention", each.attention), ("recovery", each.recovery))
         ]
-        for name, epochs in [*phases, ("tuning", stage.tuning)]:
+        tunings = [("tuning", each.tuning) for each in stage.in_all_bits]
+        for name, epochs in [*phases, *tunings]:
             for epoch in epochs:
                 number += 1
                 lines[name].append((number, epoch.top1))

@@ -14,6 +14,7 @@ from elastic.attending.leaving import Leaving
 from elastic.attending.rounds import Round, Rounds
 from elastic.gates.channels.aims import Aim
 from elastic.gates.channels.finishing import BATCH, Accuracies, Measure, Trained, finished
+from elastic.gates.channels.levelling import closing_stages
 from elastic.gates.channels.settling import settled
 from elastic.plan import BoolArray
 from elastic.quantise import aligned, plan_of, unquantised
@@ -41,6 +42,11 @@ class Stage:
     bits: str = ""  # of the network; none for floats
     others: tuple["Other", ...] = ()  # the same channels in other bits
 
+    @property
+    def in_all_bits(self) -> tuple["Stage | Other", ...]:
+        """Itself, and the others."""
+        return (self, *self.others)
+
 
 @dataclass(frozen=True, eq=False)
 class Other:
@@ -53,6 +59,14 @@ class Other:
     network: nn.Module
     tuning: tuple[Epoch, ...]
     top1: Mapping[str, float]  # calibrated, tuned
+
+
+def made_by(stages: Sequence[Stage]) -> tuple[Stage | Other, ...]:
+    """Return what is a level each: of each stage that closed a unit its networks in all bits, from the largest on.
+
+    Raises InvalidRecipe if there are none.
+    """
+    return tuple(each for stage in closing_stages(stages) for each in stage.in_all_bits)
 
 
 @dataclass(frozen=True, eq=False)

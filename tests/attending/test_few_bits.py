@@ -6,11 +6,13 @@ from torch.utils.data import Subset
 
 from elastic import checkpoint
 from elastic.attending import alternation_of, prune_by_attention
+from elastic.attending.report import report_of
 from elastic.data import Preprocessing, divided, evaluate, images_loader, load
 from elastic.errors import InvalidBits
 from elastic.metadata import read_header
 from elastic.quantise import quantised_layers
 from elastic.recipes import Recipe
+from elastic.reporting import write_report
 
 NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
@@ -82,3 +84,16 @@ def test_the_file_has_the_networks_bit_for_bit_in_the_bytes_that_it_tells(done, 
 def test_bits_that_are_none_are_refused_before_any_training(trained, digits):
     with pytest.raises(InvalidBits, match="9 bits"):
         prune_by_attention(trained, EXAMPLE, digits, RECIPE, target="macs=50%", bits="W9A8")
+
+
+def test_the_report_has_accuracy_against_bytes_over_bits_and_pruning(done, tmp_path):
+    pruned, stages = done
+    page = report_of(pruned, stages, 98.0, NETWORK)
+    levels, curves = (next(part for part in page.parts if part.name == name) for name in ("levels", "accuracy-bytes"))
+    assert [row[0] for row in levels.rows] == [*pruned.names][::-1]
+    assert set(curves.lines) == {"float", "W8A8", "W4A8", "Pareto front"}
+    pruned.save(tmp_path / "n.safetensors", model_name=NETWORK)
+    assert [row[2] for row in levels.rows] == [each.bytes for each in read_header(tmp_path / "n.safetensors").levels][
+        ::-1
+    ]
+    assert write_report(page, tmp_path / "page").exists()
