@@ -70,3 +70,19 @@ def test_what_can_not_be_done_is_refused_at_once(elastic, weights, options, code
     assert done.code == code
     assert told in done.err
     assert done.err.count("error:") == 1
+
+
+def test_each_width_is_kept_in_each_bits(elastic, weights):
+    short = "--rounds 1 --recovery 0 --images 0.3 --fine-tune 0 --validation 0.1"
+    command = (
+        f"attention {NETWORK} --weights {weights} {TRAIN} {short} --target macs=60% --bits W8A8 --bits W4A8 --json"
+    )
+    done = elastic(f"{command} -o few.safetensors")
+    assert done.code == 0, done.err
+    assert [row["level"] for row in done.json["levels"]] == ["macs=60%-W4A8", "macs=60%-W8A8", "full"]
+    assert done.json["stages"]["macs=60%"]["bits"].keys() == {"W8A8", "W4A8"}
+    assert elastic("verify few.safetensors").code == 0
+    found = elastic("eval few.safetensors --level macs=60%-W4A8 --data digits --json")
+    assert found.json["top1"] == pytest.approx(done.json["levels"][0]["top1"])
+    exported = elastic("export few.safetensors --level macs=60%-W4A8 --to state-dict -o four.safetensors --json")
+    assert exported.json["bytes"] == done.json["levels"][0]["bytes"]
