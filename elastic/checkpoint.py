@@ -111,6 +111,7 @@ def save_again(
     *,
     recipe: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, float]],
+    quantised: Mapping[int, nn.Module] | None = None,
     contract: Contract = "exact",
     overwrite: bool = False,
 ) -> None:
@@ -125,6 +126,7 @@ def save_again(
         recipe={**header.recipe, **recipe},
         metrics=metrics,
         tuned=tuned,
+        quantised=quantised,
         contract=contract,
         overwrite=overwrite,
     )  # fmt: skip
@@ -162,7 +164,7 @@ def _read(
 ) -> tuple[dict[str, Tensor], State, Mapping[str, Any]]:
     """Return a level's state dict, its tensors as they are kept, and what is said of its quantised layers."""
     own = {name: restored(tensor) for name, tensor in read_level(path, level).items()}
-    layers = _quantised_layers(header, level)
+    layers = layers_of_level(header, level)
     if not layers:
         return own, own, layers
     found = {**own, **weights_of(own, layers, str(path))}
@@ -171,7 +173,7 @@ def _read(
     return {name: found[name] for name in header.names}, own, layers
 
 
-def _quantised_layers(header: Header, level: int | str | None) -> Mapping[str, Any]:
+def layers_of_level(header: Header, level: int | str | None) -> Mapping[str, Any]:
     """Return what a header says of the quantised layers of a level, by name; none if it is of floats."""
     of = header.levels[find_level(header, level)]
     found = header.recipe.get(QUANTISED, {})

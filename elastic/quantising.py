@@ -94,7 +94,12 @@ def quantise_levels(
 
 def check_floats(header: Header, path: str | Path, numbers: Sequence[int] = ()) -> None:
     """Raise InvalidBits if one of these levels is of few bits, one of all if none are given."""
-    for number in numbers or range(len(header.levels)):
+    if not numbers and (made := [level.name for level in header.levels if level.own]):
+        raise InvalidBits(
+            f"{path} has levels of few bits ({', '.join(made)}), and this changes weights of floats that they would no "
+            "longer fit; give the file of floats that they were made from, and quantise what comes of it"
+        )
+    for number in numbers:
         if header.levels[number].own:
             raise InvalidBits(
                 f"level {header.levels[number].name!r} of {path} is quantised already; give the file of floats that it "

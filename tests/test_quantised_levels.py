@@ -10,8 +10,9 @@ from safetensors import safe_open
 import elastic
 from elastic import checkpoint, tuning
 from elastic.data import Preprocessing, evaluate, images_loader, load
-from elastic.errors import FileFormatError, InvalidBits, LiveNetwork
+from elastic.errors import FileFormatError, InvalidBits
 from elastic.metadata import read_header, verify_level
+from elastic.nesting.family import family_of
 from elastic.proofs import same_bits
 from elastic.quantise import quantised_layers
 from elastic.quantising import quantise_levels
@@ -117,12 +118,19 @@ def test_trained_levels_are_told_of_and_better_than_calibrated_ones(floats, digi
 def test_files_with_such_levels_are_not_changed_into_floats_unseen(few, digits, tmp_path):
     with pytest.raises(InvalidBits, match=r"level 'macs=30%-W4A8' of .* is quantised already"):
         quantise_levels(few, tmp_path / "n.safetensors", digits, levels=[0])
-    with pytest.raises(InvalidBits, match="is quantised already"):
+    with pytest.raises(InvalidBits, match=r"has levels of few bits \(macs=30%-W4A8, full-W4A8\), and this changes"):
         tuning.fine_tune(few, tmp_path / "n.safetensors", digits, level=1)
-    with pytest.raises(InvalidBits, match="is quantised already"):
+    with pytest.raises(InvalidBits, match="has levels of few bits"):
         elastic.load_width(few, "macs=40%")
-    with pytest.raises(LiveNetwork, match=r"has quantised levels \(macs=30%-W4A8, full-W4A8\)"):
-        elastic.load(few)
+    with pytest.raises(InvalidBits, match="has levels of few bits"):
+        family_of(few)
+
+
+def test_a_live_network_predicts_what_was_measured_at_every_level(few, tested):
+    net = elastic.load(few)
+    for level in read_header(few).levels:
+        if level.own:
+            assert evaluate(net.switch(level.name), tested).top1 == level.metrics["top1"]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import CheckpointMismatch, FileFormatError, InvalidBits
-from elastic.quantise.activations import Fixed
+from elastic.quantise.activations import Fixed, InputQuantiser
 from elastic.quantise.bits import Bits, parse_bits
 from elastic.quantise.layers import plain_layers, put_quantisers, quantised_layers
 from elastic.quantise.packing import LEVELS, of_layer, packed_state, weight_of
-from elastic.quantise.weights import FixedWeightQuantiser
+from elastic.quantise.weights import FixedWeightQuantiser, WeightQuantiser
 
 STEP, SIZE, SIGNED = "weight_quantiser.step", "input_quantiser.size", "input_quantiser.is_signed"
 OWN = (LEVELS, STEP, SIZE, SIGNED)  # of each layer
@@ -62,14 +62,27 @@ def with_levels(network: nn.Module, state: Mapping[str, Tensor], layers: Mapping
 
     Raises FileFormatError if it has no such layers.
     """
-    there = plain_layers(network)
+    for layer, inputs, weights in quantisers_of(network, state, layers, file):
+        put_quantisers(layer, inputs, weights)
+    return network.eval()
+
+
+def quantisers_of(
+    network: nn.Module, state: Mapping[str, Tensor], layers: Mapping[str, Any], file: str
+) -> list[tuple[nn.Module, InputQuantiser, WeightQuantiser]]:
+    """Return which layers of a network are to have which quantisers, in eval mode; the network stays as it is.
+
+    Raises FileFormatError if it has no such layers.
+    """
+    there, found = plain_layers(network), list[tuple[nn.Module, InputQuantiser, WeightQuantiser]]()
     for name, _, bits in _described(layers, file):
         if name not in there or any(of_layer(name, what) not in state for what in OWN):
             raise FileFormatError(f"{file}: {name!r} is no layer that can be quantised, or lacks steps; damaged")
         inputs = Fixed(bits.inputs)
         inputs.load_state_dict({"size": state[of_layer(name, SIZE)], "is_signed": state[of_layer(name, SIGNED)]})
-        put_quantisers(there[name], inputs, FixedWeightQuantiser(bits.weights, state[of_layer(name, STEP)]))
-    return network.eval()
+        weights = FixedWeightQuantiser(bits.weights, state[of_layer(name, STEP)])
+        found.append((there[name], inputs.eval(), weights.eval()))
+    return found
 
 
 def _described(layers: Mapping[str, Any], file: str) -> list[tuple[str, tuple[int, ...], Bits]]:

@@ -39,6 +39,8 @@ def unpacked(data: Bytes, bits: int, count: int) -> Levels:
             f"{len(data)} bytes for {count} levels of {bits} bits, which need {(count * bits + 7) // 8}; "
             "are these weights of other bits?"
         )
+    if bits == 8:  # nothing to unpack: the same number with its first bit turned
+        return (data ^ 128).view(np.int8)
     each = np.unpackbits(data, count=count * bits, bitorder="little").reshape(count, bits)
     numbers = np.packbits(each, axis=1, bitorder="little")[:, 0].astype(np.int16)
     return (numbers - (1 << (bits - 1))).astype(np.int8)

@@ -10,6 +10,7 @@ from elastic.data.preprocessing import Preprocessing
 from elastic.errors import DataError, PathError
 from elastic.metadata import Header, level_digest, tensor_digest
 from elastic.metadata.replacing import replacing
+from elastic.modes import eval_mode
 from elastic.planned import load_plan
 from elastic.runtime.live import Live
 from elastic.sizes import size_text
@@ -41,14 +42,15 @@ def save_into(live: Live, kind: type[nn.Module], network: Any, folder: Path, *, 
             f"only {len(network.levels)} of {last + 1} levels of {path} are loaded; grow to "
             f"{header.levels[last].name!r} first, or copy the file"
         )
-    states = {level: live.state(level) for level in range(last + 1)}
-    as_saved = [_digest(states[level]) == header.levels[level].digest for level in range(last + 1)]
+    states = {level: live.state(level) for level in range(last + 1) if level not in live.packed}
+    as_saved = [_digest(live.kept(level)) == header.levels[level].digest for level in range(last + 1)]
     folder.mkdir(parents=True, exist_ok=True)
     save_again(
         folder / FILE, header, load_plan(path), _Weights(states[last]),  # type: ignore[arg-type]
-        {level: states[level] for level in range(last)},
+        {level: states[level] for level in states if level != last},
         recipe={},
         metrics={level.name: level.metrics for level, same in zip(header.levels, as_saved, strict=True) if same},
+        quantised=_plain_levels(network, list(live.packed)),
         contract=header.contract,
         overwrite=overwrite,
     )  # fmt: skip
@@ -100,6 +102,16 @@ def example_of(header: Header, like: Tensor) -> Tensor:
     if not header.input:
         raise DataError("the file doesn't say what its input looks like; give an example")
     return Preprocessing.from_dict(header.input, where="the file").example().to(like.device, like.dtype)
+
+
+def _plain_levels(network: Any, levels: list[int]) -> dict[int, nn.Module]:
+    """Return ordinary networks of levels; the network is at its own again after it."""
+    before, found = network.level, {}
+    with eval_mode(network):
+        for level in levels:
+            found[level] = network.switch(level).plain()
+        network.switch(before)
+    return found
 
 
 def _digest(state: dict[str, Tensor]) -> str:

@@ -1,9 +1,9 @@
 """Live: which tensor, and which width, every module of a network has at every level; switching is setting them.
 
 All is found out when levels are loaded. A switch then only puts other tensors into the modules' own dictionaries.
+Levels of few bits are made at each switch, in the order of the file, and gone after the next: `packed.py`.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.attention import set_all_free
-from elastic.fitting import fit
+from elastic.metadata.schema import names_at
 from elastic.plain import LIVE
-from elastic.runtime.stores import Key, Layout, Stores
-
-Value = int | tuple[Any, ...] | list[Any]
-Widths = Mapping[tuple[str, str], Value]  # by a module's path and an attribute's name
+from elastic.quantise.layers import put_quantisers
+from elastic.runtime.packed import PackedLevel, Quantisers
+from elastic.runtime.skeletons import Value, Widths
+from elastic.runtime.stores import Key, Stores
 
 
 @dataclass(eq=False)
@@ -27,46 +26,54 @@ class Live:
     stores: Stores
     widths: Sequence[Widths]  # that modules keep, by level
     level: int
+    packed: Mapping[int, PackedLevel]  # levels of few bits
     tensors: dict[tuple[Key, int], Tensor] = field(default_factory=dict)  # by store and level
-    swaps: list[list[tuple[dict[str, Any], str, Tensor]]] = field(default_factory=list)
+    homes: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)  # of tensors: by name
+    swaps: dict[int, list[tuple[dict[str, Any], str, Tensor]]] = field(default_factory=dict)  # by level
     settings: list[list[tuple[dict[str, Any], str, Value]]] = field(default_factory=list)
-    copies: list[list[tuple[str, Tensor]]] = field(default_factory=list)  # tensors that are no views, by level
+    copies: dict[int, list[tuple[str, Tensor]]] = field(default_factory=dict)  # tensors that are no views, by level
+    quantisers: dict[int, Quantisers] = field(default_factory=dict)  # by level of few bits
+    places: dict[int, dict[str, dict[int, Tensor]]] = field(default_factory=dict)  # in the stores, of its tensors
     caches: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[int, int] = field(default_factory=dict)  # of copies, when they were made
+    learn: dict[str, bool] = field(default_factory=dict)  # what needs gradients again behind a level of few bits
 
     def settle(self, network: nn.Module) -> None:
         """Find out what a switch to each level has to set, and put the current level's tensors into the network."""
+        self.make_plain(network)
         held = tensors_of(network)
-        aliases = self.stores.layout.header.aliases
-        top = self.stores.top
-        for name in self.stores.layout.starts[0]:
-            own = held[name]
-            for level in range(top + 1):
-                self._view(name, level, own)
-        homes = {name: _home(network, name) for name in self.stores.layout.header.names}
-        self.swaps = [
-            [(*homes[name], self.tensors[self._place(aliases.get(name, name), level)]) for name in homes]
-            for level in range(top + 1)
-        ]
-        self.copies = [
-            [
-                (name, self.tensors[self._place(name, level)])
-                for name in self.stores.layout.starts[0]
-                if not self.stores.is_view(name, level)
+        names, aliases = self.stores.layout.names, self.stores.layout.header.aliases
+        of_floats = [level for level in range(self.stores.top + 1) if level not in self.packed]
+        for name in names:
+            for level in of_floats:
+                self._view(name, level, held[name])
+        self.homes = homes = {name: _home(network, name) for name in self.stores.layout.header.names}
+        self.swaps = {
+            level: [(*homes[name], self.tensors[self._place(aliases.get(name, name), level)]) for name in homes]
+            for level in of_floats
+        }
+        self.copies = {
+            level: [
+                (name, self.tensors[self._place(name, level)]) for name in names if not self.stores.is_view(name, level)
             ]
-            for level in range(top + 1)
-        ]
+            for level in of_floats
+        }
         self._find_settings(network)
-        self._keep_what_differs()
+        here = {level: each for level, each in self.packed.items() if level <= self.stores.top}
+        self.quantisers = {level: each.quantisers(network) for level, each in here.items()}
+        self.places = {level: self.stores.places_in_order(level) for level in here}
+        if not self.packed:  # from which everything comes back
+            self._keep_what_differs()
         self.caches = [held for module in network.modules() for held in _caches(module)]
         level, self.level = self.level, -1
-        self.switch(level)
+        self.switch(network, level)
 
     def copied(self, network: nn.Module) -> "Live":
         """Return the same for a copy of the network, with tensors of its own."""
         self._write_back(self.level)
         own = {key: tensor.detach().clone() for key, tensor in self.stores.tensors.items()}
-        found = Live(Stores(self.stores.layout, self.stores.top, own), self.widths, self.level)
+        found = Live(Stores(self.stores.layout, self.stores.top, own), self.widths, self.level, self.packed)
+        found.learn = dict(self.learn)
         found.settle(network)
         return found
 
@@ -76,28 +83,52 @@ class Live:
         self.stores.read(top, tensors_of(network))
         self.settle(network)
 
-    def switch(self, level: int) -> None:
-        """Change the network to a level."""
+    def switch(self, network: nn.Module, level: int) -> None:
+        """Change the network to a level. Raises FileFormatError for packed weights that are not whole."""
         if level == self.level:
             return
-        if self.level >= 0 and self.copies[self.level]:
-            self._write_back(self.level)
-        for home, name, tensor in self.swaps[level]:
+        self._write_back(self.level)
+        swaps = self._unpacked(level) if level in self.packed else self.swaps[level]
+        self.make_plain(network)
+        for home, name, tensor in swaps:
             home[name] = tensor
         for home, name, value in self.settings[level]:
             home[name] = value
-        if self.copies[level]:
+        if level in self.packed:
+            for quantisers in self.quantisers[level]:
+                put_quantisers(*quantisers)
+        else:
+            self.learn = {}
             self._make_copies(level)
         for held in self.caches:
             held.clear()
         self.level = level
 
+    def make_plain(self, network: nn.Module) -> None:
+        """Change a network at a level of few bits to one whose layers don't round."""
+        if self.level in self.packed:
+            self.packed[self.level].take_from(network)
+
     def state(self, level: int) -> dict[str, Tensor]:
-        """Return the state dict of a level in the order of the file, detached; some share memory with the network."""
+        """Return the state dict of a level in the order of the file, detached; some share memory with the network.
+
+        Of a level of few bits what a network of floats has too.
+        """
         self._write_back(self.level)
-        header, stores = self.stores.layout.header, self.stores
-        own = {name: stores.in_order(name, level, stores.tensor(name, level)) for name in stores.layout.starts[0]}
+        header = self.stores.layout.header
+        if level in self.packed:
+            own = self._shared(level) | self.packed[level].tensors()
+        else:
+            stores = self.stores
+            own = {name: stores.in_order(name, level, stores.tensor(name, level)) for name in stores.layout.names}
         return {name: own[header.aliases.get(name, name)] for name in header.names}
+
+    def kept(self, level: int) -> dict[str, Tensor]:
+        """Return the state dict of a level as files keep it, which is packed where it is of few bits."""
+        if level not in self.packed:
+            return self.state(level)
+        own = self._shared(level) | dict(self.packed[level].kept)
+        return {name: own[first] for name, first in names_at(self.stores.layout.header, level).items()}
 
     def apply(self, change: Any) -> None:
         """Change everything that is stored, as `nn.Module._apply` does."""
@@ -105,6 +136,7 @@ class Live:
         with torch.no_grad():
             for key, tensor in self.stores.tensors.items():
                 self.stores.tensors[key] = change(tensor)
+            self.packed = {level: each.changed(change) for level, each in self.packed.items()}
 
     def _place(self, name: str, level: int) -> tuple[Key, int]:
         """Return under which store and level a tensor is filed: levels that have all the same places share one."""
@@ -125,13 +157,13 @@ class Live:
         if place in self.tensors:
             self.tensors[place].data = value
         elif isinstance(like, nn.Parameter):
-            self.tensors[place] = nn.Parameter(value, like.requires_grad)
+            self.tensors[place] = nn.Parameter(value, self.learn.get(name, like.requires_grad))
         else:
             self.tensors[place] = value.detach()
 
     def _write_back(self, level: int) -> None:
         """Change the stores to what copies of a level are, where these were changed since."""
-        for name, tensor in self.copies[level] if level >= 0 else ():
+        for name, tensor in self.copies.get(level, ()):
             if tensor._version != self.versions.get(id(tensor)):
                 self.stores.put(name, level, tensor.detach())
 
@@ -139,6 +171,26 @@ class Live:
         for name, tensor in self.copies[level]:
             tensor.data = self.stores.tensor(name, level)
             self.versions[id(tensor)] = tensor._version
+
+    def _shared(self, level: int) -> dict[str, Tensor]:
+        """Return what a level of few bits has in the stores, in the order of the file."""
+        found = {}
+        for name, places in self.places[level].items():
+            found[name] = self.stores.tensors[self.stores.key(name, level)]
+            for axis, of_axis in places.items():
+                found[name] = found[name].index_select(axis, of_axis)
+        return found
+
+    def _unpacked(self, level: int) -> list[tuple[dict[str, Any], str, Tensor]]:
+        """Return what a switch to a level of few bits has to set; none of it needs gradients."""
+        found, made = [], dict[int, Tensor]()
+        for name, tensor in self.state(level).items():
+            home, local = self.homes[name]
+            if isinstance(old := home[local], nn.Parameter):
+                self.learn.setdefault(name, old.requires_grad)
+                tensor = made.setdefault(id(tensor), nn.Parameter(tensor, requires_grad=False))  # tied ones stay tied
+            found.append((home, local, tensor))
+        return found
 
     def _find_settings(self, network: nn.Module) -> None:
         modules = dict(network.named_modules(remove_duplicate=False))
@@ -149,46 +201,12 @@ class Live:
 
     def _keep_what_differs(self) -> None:
         """Leave out of the swaps what is the same tensor at every level."""
-        same = [len({id(each[2]) for each in row}) == 1 for row in zip(*self.swaps, strict=True)]
-        for level, swaps in enumerate(self.swaps):
+        same = [len({id(each[2]) for each in row}) == 1 for row in zip(*self.swaps.values(), strict=True)]
+        for level, swaps in self.swaps.items():
             for (home, name, tensor), is_same in zip(swaps, same, strict=True):
                 if is_same:
                     home[name] = tensor
             self.swaps[level] = [each for each, is_same in zip(swaps, same, strict=True) if not is_same]
-
-
-def widths_of(
-    network: nn.Module, layout: Layout, attributes: Mapping[int, Mapping[tuple[str, str], int]]
-) -> list[Widths]:
-    """Return the numbers that modules keep at each level and that differ between levels.
-
-    They are found on copies of the network, which is of the largest level, without memory for weights. `attributes`
-    are those of a level that no shape tells. Attentions that have to be free are made so, in the network too.
-    """
-    levels = range(len(layout.header.levels))
-    skeletons = [_skeleton(network, layout, level, attributes.get(level, {})) for level in levels]
-    pairs = zip(network.modules(), skeletons[0].modules(), strict=True)
-    if any(type(own) is nn.MultiheadAttention and type(cut) is not type(own) for own, cut in pairs):
-        set_all_free(network)
-        skeletons = [_skeleton(network, layout, level, attributes.get(level, {})) for level in levels]
-    found = [_numbers(skeleton) for skeleton in skeletons]
-    changing = [key for key in found[0] if any(each[key] != found[0][key] for each in found)]
-    return [{key: each[key] for key in changing} for each in found]
-
-
-def _skeleton(network: nn.Module, layout: Layout, level: int, attributes: Mapping[tuple[str, str], int]) -> nn.Module:
-    """Return the network of a level on the meta device."""
-    memo: dict[int, Any] = {}
-    for tensor in [*network.parameters(), *network.buffers()]:
-        empty = torch.empty_like(tensor, device="meta")
-        memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
-    state = {}
-    for name, tensor in network.state_dict().items():
-        shape = list(tensor.shape)
-        for axis, levels in layout.axes.get(layout.header.aliases.get(name, name), {}).items():
-            shape[axis] = int((levels <= level).sum())
-        state[name] = torch.empty(shape, device="meta")
-    return fit(copy.deepcopy(network, memo), state, attributes)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
@@ -206,20 +224,6 @@ def _home(network: nn.Module, name: str) -> tuple[dict[str, Any], str]:
     path, _, local = name.rpartition(".")
     module = network.get_submodule(path)
     return (module._parameters if local in module._parameters else module._buffers), local
-
-
-def _numbers(network: nn.Module) -> dict[tuple[str, str], Value]:
-    """Return what modules keep beside their tensors that could be a width, by path and name."""
-    return {
-        (path, name): value
-        for path, module in network.named_modules(remove_duplicate=False)
-        for name, value in vars(module).items()
-        if not name.startswith("_") and name != "training" and _is_of_numbers(value)
-    }
-
-
-def _is_of_numbers(value: object) -> bool:
-    return type(value) is int or (isinstance(value, tuple | list) and all(_is_of_numbers(each) for each in value))
 
 
 def _caches(module: nn.Module) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 The network keeps its own class and names; this is mixed into its class. What its modules hold are views of one
 storage, in which units are ordered by level, so a switch copies nothing. State dicts are in the order of the file.
+Levels of few bits are there to be run: their weights are unpacked at the switch, and nothing of them can be changed.
 """
 
 import copy
@@ -18,10 +19,14 @@ from elastic.errors import LiveNetwork, UnknownName
 from elastic.fitting import fit
 from elastic.metadata import Header, find_level, read_header
 from elastic.planned import load_plan
-from elastic.runtime.live import Live, own_class, tensors_of, widths_of
+from elastic.runtime.live import Live, own_class, tensors_of
+from elastic.runtime.packed import packed_levels
+from elastic.runtime.skeletons import widths_of
 from elastic.runtime.stores import Stores, layout_of
 from elastic.runtime.timing import Timing, choose, measure_levels
 from elastic.tensors import take_dtypes
+
+AT_FLOATS = "switch to a level of floats for that, or train with `elastic quantise`"
 
 
 class ElasticModel(nn.Module):
@@ -50,26 +55,33 @@ class ElasticModel(nn.Module):
     def switch(self, level: int | str) -> Self:
         """Change the network to a loaded level, in place and without copies, and return it.
 
-        Tensors whose levels are no prefix (behind a concatenation) are copied. Raises UnknownName for a level that
-        isn't there, or that is not loaded.
+        Tensors whose levels are no prefix (behind a concatenation) are copied, weights of few bits unpacked. Raises
+        UnknownName for a level that isn't there, or that is not loaded, LiveNetwork in training for one of few bits.
         """
-        self._elastic.switch(self._number(level, loaded=True))
+        number = self._number(level, loaded=True)
+        self._check_at_rest(number)
+        self._elastic.switch(self, number)
         return self
 
     def grow(self, level: int | str) -> Self:
         """Load the levels up to this one, change the network to it, and return it.
 
         Of the file only what is missing is read; what was trained since stays and gets the file's shells around it.
-        Parameters of smaller levels stay the same objects. Raises UnknownName, FileFormatError if the file is another.
+        Parameters of smaller levels stay the same objects. Raises UnknownName, FileFormatError if the file is another,
+        LiveNetwork in training for a level of few bits.
         """
         number = self._number(level)
+        self._check_at_rest(number)
         if number > self._elastic.stores.top:
             self._elastic.grow(self, number)
-        self._elastic.switch(number)
+        self._elastic.switch(self, number)
         return self
 
     def plain(self) -> nn.Module:
-        """Return an ordinary network of the current level, of its own class; it shares no weights with this one."""
+        """Return an ordinary network of the current level, of its own class; it shares no weights with this one.
+
+        At a level of few bits it is the quantised network that `elastic.checkpoint.load` gives.
+        """
         state = self.state_dict()
         new = copy.deepcopy(self)
         _make_plain(new)
@@ -79,7 +91,10 @@ class ElasticModel(nn.Module):
         return new
 
     def level_state(self, level: int | str) -> dict[str, Tensor]:
-        """Return the state dict of a loaded level, as the file orders it; the network stays at its own."""
+        """Return the state dict of a loaded level, as the file orders it; the network stays at its own.
+
+        Of a level of few bits it is that of `elastic.load_state`: what packed weights stand for, without steps.
+        """
         return self._elastic.state(self._number(level, loaded=True))
 
     def measure(self, example: Tensor, *, runs: int = 50) -> Mapping[str, Timing]:
@@ -123,14 +138,21 @@ class ElasticModel(nn.Module):
         """Return the state dict of the current level in the order of the file, as torch's own would."""
         found = super().state_dict(*arguments, **options)
         live, prefix = self._elastic, options.get("prefix", "")
+        if live.level in live.packed:  # which has that order
+            return found
         for name in live.stores.layout.header.names:
             own = live.stores.layout.header.aliases.get(name, name)
             found[prefix + name] = live.stores.in_order(own, live.level, found[prefix + name])
         return found
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Change the current level's weights to those of a state dict in the order of the file."""
+        """Change the current level's weights to those of a state dict in the order of the file.
+
+        Raises LiveNetwork at a level of few bits.
+        """
         live = self._elastic
+        if live.level in live.packed:
+            raise LiveNetwork(f"level {self.level!r} is of few bits and can't be changed; {AT_FLOATS}")
         aliases = live.stores.layout.header.aliases
         ordered = {
             name: live.stores.in_storage(aliases.get(name, name), live.level, tensor)
@@ -139,6 +161,12 @@ class ElasticModel(nn.Module):
             for name, tensor in state_dict.items()
         }
         return super().load_state_dict(ordered, strict, False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Change the network to training mode, or out of it. Raises LiveNetwork at a level of few bits."""
+        if mode and self._elastic.level in self._elastic.packed:
+            raise LiveNetwork(f"level {self.level!r} is of few bits and can't be trained; {AT_FLOATS}")
+        return super().train(mode)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         new = type(self).__new__(type(self))
@@ -153,6 +181,12 @@ class ElasticModel(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._elastic.settle(self)
         return self
+
+    def _check_at_rest(self, level: int) -> None:
+        live = self._elastic
+        if level in live.packed and any(module.training for module in self.modules()):
+            name = live.stores.layout.header.levels[level].name
+            raise LiveNetwork(f"level {name!r} is of few bits and can't be trained; call `eval()` before the switch")
 
     def _number(self, level: int | str, *, loaded: bool = False) -> int:
         header, top = self._elastic.stores.layout.header, self._elastic.stores.top
@@ -178,17 +212,13 @@ def load(
     It is built by the registry from the name in the file, with the dtypes that were saved, or is `model`, changed to
     the level's shapes. It keeps its class and gains `ElasticModel`'s methods.
 
-    Raises UnknownName for a level or model that isn't there, LiveNetwork for a file with quantised levels,
-    FileFormatError for a file that is damaged, FitError if the given model is another network.
+    Raises UnknownName for a level or model that isn't there, LiveNetwork for a file with a level that is neither of
+    floats nor of few bits, FileFormatError for one that is damaged, FitError if the given model is another network.
     """
     header = header or read_header(path)
     number = find_level(header, level)
-    if made := [each.name for each in header.levels if each.own]:
-        raise LiveNetwork(
-            f"{path} has quantised levels ({', '.join(made)}), between which no live network can switch; "
-            "elastic.checkpoint.load(path, level) gives any of its levels as an ordinary one"
-        )
     if isinstance(model, ElasticModel):
+        model._elastic.make_plain(model)
         _make_plain(model)
     layout, attributes = layout_of(Path(path)), dict[int, dict[tuple[str, str], int]]()
     if header.plan.get("attributes"):
@@ -197,10 +227,11 @@ def load(
     state = checkpoint.load_state(path, number)
     network = take_dtypes(build(header, path), state) if model is None else model
     widths = widths_of(network, layout, attributes)
+    packed = packed_levels(network, layout, keeps_dtypes=model is None)
     network = fit(network, state, attributes.get(number)).eval()
     stores = Stores(layout, number)
     stores.read(number, tensors_of(network), at=number)
-    live = Live(stores, widths, number)
+    live = Live(stores, widths, number, packed)
     live.settle(network)
     return _made_elastic(network, live)
 
@@ -213,5 +244,7 @@ def _made_elastic(network: Any, live: Live) -> ElasticModel:
 
 
 def _make_plain(network: Any) -> None:
+    learn = network.__dict__.pop("_elastic").learn
     network.__class__ = own_class(network)
-    del network.__dict__["_elastic"]
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(learn.get(name, parameter.requires_grad))

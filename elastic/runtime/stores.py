@@ -1,10 +1,11 @@
 """Stores: each tensor once, in the order in which levels are prefixes; a level's tensor is a view of it.
 
 A tensor that levels have alone (norms, what was tuned) is stored once for each of them; the file says where a whole
-value begins anew.
+value begins anew. What a level of few bits has alone is not stored here: `packed.py`.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from elastic.cutting import put
 from elastic.metadata import Header, blocks, read_axes, read_header, read_level, read_shells, read_starts, read_units
 from elastic.metadata import Tensor as Stored
+from elastic.metadata.schema import names_at
 from elastic.plan import IntArray, LevelArray
 from elastic.runtime.ordering import Orders, storage_order
 from elastic.tensors import restored
@@ -35,14 +37,42 @@ class Layout:
 
     @cached_property
     def starts(self) -> list[dict[str, int]]:
-        """For each level the level at which each tensor's value begins."""
-        wholes, levels = read_starts(self.path), range(len(self.header.levels))
-        return [{name: max(s for s in starts if s <= level) for name, starts in wholes.items()} for level in levels]
+        """For each level the level at which the value of each of its tensors begins, of all that are stored here."""
+        return [
+            {name: start for name, start in of_level.items() if name not in self.alone.get(level, ())}
+            for level, of_level in enumerate(self._wholes)
+        ]
+
+    @cached_property
+    def alone(self) -> dict[int, set[str]]:
+        """For each level of few bits the names of what no other level has."""
+        shared = Counter((name, start) for of_level in self._wholes for name, start in of_level.items())
+        return {
+            level: {key[0] for key in self._wholes[level].items() if shared[key] == 1}
+            for level, of in enumerate(self.header.levels)
+            if of.own or of.absent
+        }
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of what a network of floats has, aliases left out."""
+        return [name for name in self.header.names if name not in self.header.aliases]
+
+    @cached_property
+    def _wholes(self) -> list[dict[str, int]]:
+        wholes = read_starts(self.path)
+        return [
+            {
+                name: max(start for start in wholes[name] if start <= level)
+                for name in names_at(self.header, level).values()
+            }
+            for level in range(len(self.header.levels))
+        ]
 
     def end(self, key: Key, top: int) -> int:
         """Return the last level up to `top` that has its tensor in this store."""
         name, start = key
-        return max(level for level in range(start, top + 1) if self.starts[level][name] == start)
+        return max(level for level in range(start, top + 1) if self.starts[level].get(name) == start)
 
     def places(self, name: str, level: int, end: int) -> Kept:
         """Return which places a level has, of each elastic axis of the store of a tensor that ends at level `end`."""
@@ -59,6 +89,14 @@ class Layout:
             order = self.order[name][axis]
             found[axis] = np.argsort(np.argsort(order[levels[order] <= level]))
         return found
+
+
+def shape_at(layout: Layout, name: str, level: int, whole: Sequence[int]) -> list[int]:
+    """Return the shape that a level's tensor has, of that of the largest level's."""
+    shape = list(whole)
+    for axis, levels in layout.axes.get(name, {}).items():
+        shape[axis] = int((levels <= level).sum())
+    return shape
 
 
 def layout_of(path: Path) -> Layout:
@@ -102,6 +140,23 @@ class Stores:
         places = self.layout.places(name, level, self.layout.end(key, self.top))
         put(self.tensors[key], places, value)
 
+    def places_in_order(self, level: int) -> dict[str, dict[int, Tensor]]:
+        """Return for each tensor of a level which places its storage has it at, along axes, in the order of the file.
+
+        Axes that it has from end to end, in that order, are left out.
+        """
+        found: dict[str, dict[int, Tensor]] = {}
+        for name, start in self.layout.starts[level].items():
+            stored, ranks = self.tensors[name, start], self.layout.ranks(name, level)
+            places = self.layout.places(name, level, self.layout.end((name, start), self.top))
+            picked = {axis: of_axis[np.argsort(ranks[axis])] for axis, of_axis in places.items()}
+            found[name] = {
+                axis: torch.from_numpy(of_axis).to(stored.device)
+                for axis, of_axis in picked.items()
+                if not np.array_equal(of_axis, np.arange(stored.shape[axis]))
+            }
+        return found
+
     def in_order(self, name: str, level: int, value: Tensor) -> Tensor:
         """Return a level's tensor, given in the order of the storage, in that of the file."""
         return _reordered(value, {axis: np.argsort(ranks) for axis, ranks in self.layout.ranks(name, level).items()})
@@ -116,8 +171,7 @@ class Stores:
         Devices and dtypes are those of `like`. If that is level `at` in the order of the file, it is not read again.
         """
         before, self.top, path = self.top, top, self.layout.path
-        names = list(self.layout.starts[0])
-        keys = {(name, self.layout.starts[level][name]) for level in range(top + 1) for name in names}
+        keys = {key for level in range(top + 1) for key in self.layout.starts[level].items()}
         ends = {key: self.layout.end(key, top) for key in keys}
         for end in sorted(set(ends.values())):
             fresh = [name for name, start in keys if ends[name, start] == end and (name, start) not in self.tensors]

@@ -38,7 +38,7 @@ def measure_levels(network: Any, example: Tensor, *, runs: int = 50) -> dict[str
                 network(example)
                 if run >= WARM_UP:
                     seconds[level].append(_now(example) - begin)
-    network.switch(before)
+        network.switch(before)
     return {level: _timing(level, found) for level, found in seconds.items()}
 
 
