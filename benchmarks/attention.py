@@ -11,7 +11,6 @@ elastic file, and bytes are those that its header tells. A run that was stopped 
 """
 
 import argparse
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(subject: Subject, asked: argparse.Namespace) -> Record:
     """Return what each level of the file has: accuracy, bytes, parameters, MACs."""
-    start, told = time.perf_counter(), Told()
+    trained: list[Any] = []  # epochs
     learned, held_out = divided(subject.training, HELD_OUT, asked.seed)
     recipe = Recipe(
         epochs=1, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0, distil=0.9,
@@ -82,9 +81,12 @@ def run(subject: Subject, asked: argparse.Namespace) -> Record:
     pruned, stages = elastic.prune_by_attention(
         subject.model, subject.example, learned, recipe, target=asked.targets, bits=asked.bits, validation=held_out,
         alternation=alternation, fine_tune=recipe.model_copy(update={"epochs": asked.fine_tune}), measure=top1,
-        keep=asked.folder / "attention.training", report=told.add, freeze=(),
+        keep=asked.folder / "attention.training", report=tell,
     )  # fmt: skip
-    last = [each.top1["tuned"] for stage in stages for each in (stage, *stage.others)][::-1]
+    for stage in stages:
+        trained += [epoch for each in stage.rounds for epoch in (*each.attention, *each.recovery)]
+        trained += [epoch for each in stage.in_all_bits for epoch in each.tuning]
+    last = [each.top1["tuned"] for stage in stages for each in stage.in_all_bits][::-1]
     file = asked.folder / "pruned.safetensors"
     metrics = {name: {"top1": found} for name, found in zip(pruned.names, [*last, top1(subject.model)], strict=True)}
     pruned.save(
@@ -93,11 +95,11 @@ def run(subject: Subject, asked: argparse.Namespace) -> Record:
     for bits, epochs in zip(asked.bits, asked.whole, strict=True):
         whole = recipe.model_copy(update={"epochs": epochs, "learning_rate": asked.learning_rate / 2})
         made = asked.folder / f"whole-{bits}.safetensors"
-        elastic.quantise_levels(
-            file, made, learned, whole if epochs else None, bits=bits, measure=top1, report=told.add, overwrite=True,
+        of_levels = elastic.quantise_levels(
+            file, made, learned, whole if epochs else None, bits=bits, measure=top1, report=tell, overwrite=True,
             keep=asked.folder / f"whole-{bits}.training",
         )  # fmt: skip
-        file = made
+        file, trained = made, trained + [epoch for each in of_levels.values() for epoch in each]
     levels = {level.name: level for level in read_header(file).levels}
     return {
         "levels": {
@@ -116,22 +118,13 @@ def run(subject: Subject, asked: argparse.Namespace) -> Record:
         "fine_tune": asked.fine_tune,
         "whole": asked.whole,
         "threads": asked.threads,
-        "epochs": told.epochs,
-        "training_seconds": round(told.seconds),
-        "seconds": round(time.perf_counter() - start),
+        "epochs": len(trained),
+        "training_seconds": round(sum(epoch.seconds for epoch in trained)),
     }
 
 
-class Told:
-    """Counts epochs, and their seconds, and prints each."""
-
-    def __init__(self) -> None:
-        self.epochs, self.seconds = 0, 0.0
-
-    def add(self, name: str, epoch: Any) -> None:
-        self.epochs += 1
-        self.seconds += epoch.seconds
-        print(f"{name} {epoch.model_dump_json()}", flush=True)
+def tell(name: str, epoch: Any) -> None:
+    print(f"{name} {epoch.model_dump_json()}", flush=True)
 
 
 if __name__ == "__main__":
