@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from elastic.cutting import regrow as regrow
     from elastic.cutting import shells as shells
     from elastic.drawing import draw as draw
+    from elastic.dynamic.channel import gate_channels_dynamically as gate_channels_dynamically
+    from elastic.dynamic.precision import gate_precision as gate_precision
     from elastic.errors import ElasticError as ElasticError
     from elastic.exporting import export as export
     from elastic.fitting import fit as fit
@@ -51,6 +53,8 @@ HOMES = {
     "regrow": "elastic.cutting",
     "shells": "elastic.cutting",
     "draw": "elastic.drawing",
+    "gate_channels_dynamically": "elastic.dynamic.channel",
+    "gate_precision": "elastic.dynamic.precision",
     "ElasticError": "elastic.errors",
     "export": "elastic.exporting",
     "fit": "elastic.fitting",

@@ -103,5 +103,9 @@ class NotQuantised(ElasticError, TypeError):
     """A network without quantised layers, where one with some is needed."""
 
 
+class NothingToGate(ElasticError, ValueError):
+    """A network without layers that can be gated, or without gates, where some are needed."""
+
+
 class InvalidReport(ElasticError, ValueError):
     """A report with parts that can't be shown, or can't be files of their own."""

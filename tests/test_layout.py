@@ -57,6 +57,8 @@ FORBIDDEN = {
     ),
     "elastic.sensitivity": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.comparing": ("elastic.cli", "elastic.checkpoint", "elastic.exporting"),
+    "elastic.dynamic": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
+    "elastic.dynamic_gating": ("torch", "numpy", "elastic.training"),
     "elastic.quantise": ("elastic.costs", "elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.advising": ("torch", "numpy", "elastic.plan"),
     "elastic.diagnosing": ("torch", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),

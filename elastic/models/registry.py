@@ -17,7 +17,7 @@ from elastic.errors import UnknownName
 from elastic.models.alexnet import alexnet
 from elastic.models.importing import import_callable
 from elastic.models.linear_resnet import linear_resnet
-from elastic.models.resnet import digits_resnet, padded_resnet, projected_resnet
+from elastic.models.resnet import digits_resnet, padded_resnet, post_activation_resnet, projected_resnet
 from elastic.models.self_pruning import self_pruning
 from elastic.models.vgg import vgg
 from elastic.models.wide_resnet import wide_resnet
@@ -25,12 +25,14 @@ from elastic.models.wide_resnet import wide_resnet
 Shape = tuple[int, int, int]
 
 CIFAR: Shape = (3, 32, 32)
+POSTS = (18, 20, 32, 56)
 
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], Shape]] = {
     **{f"elastic/resnet{depth}": (partial(padded_resnet, depth), CIFAR) for depth in (20, 32, 44, 56, 110)},
     **{f"elastic/resnet{depth}p": (partial(linear_resnet, depth), CIFAR) for depth in (8, 20)},
     "elastic/resnet18": (partial(projected_resnet, (64, 128, 256, 512), (2, 2, 2, 2)), CIFAR),
     "elastic/resnet34": (partial(projected_resnet, (64, 128, 256, 512), (3, 4, 6, 3)), CIFAR),
+    **{f"elastic/resnet{depth}_post_activation": (partial(post_activation_resnet, depth), CIFAR) for depth in POSTS},
     "elastic/wrn16_1": (partial(wide_resnet, 16, 1), CIFAR),
     **{f"elastic/vgg{depth}_bn": (partial(vgg, depth), CIFAR) for depth in (6, 11, 13, 16, 19)},
     "elastic/alexnet": (alexnet, CIFAR),

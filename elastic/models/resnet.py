@@ -47,16 +47,28 @@ class BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(inner)) + self.downsample(x))
 
 
-def padded_resnet(depth: int, *, num_classes: int = 10, in_channels: int = 3) -> nn.Sequential:
+class PostActivationBlock(BasicBlock):
+    """The same with a norm and an activation directly behind both convolutions, and no activation behind the sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs, h, w] -> [n, outputs, h/stride, w/stride]."""
+        inner = F.relu(self.bn1(self.conv1(x)))
+        shortcut: Tensor = self.downsample(x)
+        return F.relu(self.bn2(self.conv2(inner))) + shortcut
+
+
+def padded_resnet(
+    depth: int, *, num_classes: int = 10, in_channels: int = 3, block: type[BasicBlock] = BasicBlock
+) -> nn.Sequential:
     """Return the CIFAR network of `depth` = 6n + 2 layers: three stages of n blocks, 16, 32 and 64 wide, shortcut A."""
     blocks = (depth - 2) // 6
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     parts["conv1"] = convolution(in_channels, 16)
     parts["bn1"] = nn.BatchNorm2d(16)
     parts["relu"] = nn.ReLU()
-    parts["layer1"] = _stage(16, 16, nn.Identity(), blocks=blocks, stride=1)
-    parts["layer2"] = _stage(16, 32, PaddedShortcut(16, 32), blocks=blocks, stride=2)
-    parts["layer3"] = _stage(32, 64, PaddedShortcut(32, 64), blocks=blocks, stride=2)
+    parts["layer1"] = _stage(16, 16, nn.Identity(), blocks=blocks, stride=1, block=block)
+    parts["layer2"] = _stage(16, 32, PaddedShortcut(16, 32), blocks=blocks, stride=2, block=block)
+    parts["layer3"] = _stage(32, 64, PaddedShortcut(32, 64), blocks=blocks, stride=2, block=block)
     parts["pool"] = nn.AdaptiveAvgPool2d(1)
     parts["flatten"] = nn.Flatten()
     parts["linear"] = nn.Linear(64, num_classes)
@@ -64,7 +76,12 @@ def padded_resnet(depth: int, *, num_classes: int = 10, in_channels: int = 3) ->
 
 
 def projected_resnet(
-    widths: tuple[int, ...], blocks: tuple[int, ...], *, num_classes: int = 10, in_channels: int = 3
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    *,
+    num_classes: int = 10,
+    in_channels: int = 3,
+    block: type[BasicBlock] = BasicBlock,
 ) -> nn.Sequential:
     """Return a network of one stage per width, with torchvision's names and a stem for small images.
 
@@ -75,14 +92,25 @@ def projected_resnet(
     parts["conv1"] = convolution(in_channels, widths[0])
     parts["bn1"] = nn.BatchNorm2d(widths[0])
     parts["relu"] = nn.ReLU()
-    parts["layer1"] = _stage(widths[0], widths[0], nn.Identity(), blocks=blocks[0], stride=1)
+    parts["layer1"] = _stage(widths[0], widths[0], nn.Identity(), blocks=blocks[0], stride=1, block=block)
     for stage, (inputs, outputs) in enumerate(pairwise(widths), start=1):
         projection = nn.Sequential(convolution(inputs, outputs, kernel=1, stride=2), nn.BatchNorm2d(outputs))
-        parts[f"layer{stage + 1}"] = _stage(inputs, outputs, projection, blocks=blocks[stage], stride=2)
+        parts[f"layer{stage + 1}"] = _stage(inputs, outputs, projection, blocks=blocks[stage], stride=2, block=block)
     parts["avgpool"] = nn.AdaptiveAvgPool2d(1)
     parts["flatten"] = nn.Flatten()
     parts["fc"] = nn.Linear(widths[-1], num_classes)
     return nn.Sequential(parts)
+
+
+def post_activation_resnet(depth: int, *, num_classes: int = 10, in_channels: int = 3) -> nn.Sequential:
+    """Return the network of that depth, 18 or 6n + 2, whose gates can see an activation behind every convolution.
+
+    Hua et al., "Channel Gating Neural Networks", NeurIPS 2019, gate both convolutions of such blocks.
+    """
+    taken = {"num_classes": num_classes, "in_channels": in_channels}
+    if depth == 18:
+        return projected_resnet((64, 128, 256, 512), (2, 2, 2, 2), block=PostActivationBlock, **taken)
+    return padded_resnet(depth, block=PostActivationBlock, **taken)
 
 
 def digits_resnet(*, num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
@@ -90,6 +118,8 @@ def digits_resnet(*, num_classes: int = 10, in_channels: int = 1) -> nn.Sequenti
     return projected_resnet((16, 32, 64), (1, 1, 1), num_classes=num_classes, in_channels=in_channels)
 
 
-def _stage(inputs: int, outputs: int, shortcut: nn.Module, *, blocks: int, stride: int) -> nn.Sequential:
-    first = BasicBlock(inputs, outputs, stride, shortcut)
-    return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1, nn.Identity()) for _ in range(blocks - 1)))
+def _stage(
+    inputs: int, outputs: int, shortcut: nn.Module, *, blocks: int, stride: int, block: type[BasicBlock]
+) -> nn.Sequential:
+    first = block(inputs, outputs, stride, shortcut)
+    return nn.Sequential(first, *(block(outputs, outputs, 1, nn.Identity()) for _ in range(blocks - 1)))

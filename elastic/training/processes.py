@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 
 def is_main() -> bool:
@@ -24,6 +25,20 @@ def main_first() -> Iterator[None]:
 def wait_for_all() -> None:
     """Wait until all processes have come to the same point."""
     Accelerator().wait_for_everyone()
+
+
+def count_processes() -> int:
+    """Return how many processes there are."""
+    is_several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if is_several else 1
+
+
+def sum_over_processes(part: Tensor) -> Tensor:
+    """Return the sum of what the processes have, the same in all of them, without gradients."""
+    found = part.detach().clone()
+    if count_processes() > 1:
+        torch.distributed.all_reduce(found)
+    return found
 
 
 def leave_processes() -> None:

@@ -28,6 +28,8 @@ def test_every_network_takes_another_number_of_channels(name):
     [
         ("elastic/resnet20", 269_722),
         ("elastic/resnet56", 853_018),
+        ("elastic/resnet20_post_activation", 269_722),
+        ("elastic/resnet18_post_activation", 11_173_962),
         ("elastic/resnet8p", 89_322),
         ("elastic/wrn16_1", 175_066),
         ("elastic/vgg6_bn", 261_834),
@@ -74,6 +76,14 @@ def cut_inner(block, keep):
     for values in (block.bn1.weight, block.bn1.bias, block.bn1.running_mean, block.bn1.running_var):
         values.data = values.data[keep]
     block.conv2.weight.data = block.conv2.weight.data[:, keep]
+
+
+def test_post_activation_blocks_add_what_is_not_negative_to_their_shortcut():
+    block = models.build("elastic/resnet20_post_activation").layer1[0].eval()
+    x = torch.randn(2, 16, 8, 8)
+    added = block(x) - x
+    assert added.min() > -1e-6
+    torch.testing.assert_close(added, F.relu(block.bn2(block.conv2(F.relu(block.bn1(block.conv1(x)))))))
 
 
 def test_blocks_of_a_linear_stage_can_give_negative_values():

@@ -1,0 +1,7 @@
+"""Channel gating: convolutions read the rest of their channels where what the first ones say is worth it."""
+
+from elastic.dynamic.channel.gating import gate_channels_dynamically as gate_channels_dynamically
+from elastic.dynamic.channel.layers import ChannelGated as ChannelGated
+from elastic.dynamic.channel.layers import channel_gates as channel_gates
+from elastic.dynamic.channel.network import channel_gated as channel_gated
+from elastic.dynamic.channel.network import ungated as ungated
