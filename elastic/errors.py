@@ -103,5 +103,9 @@ class NotQuantised(ElasticError, TypeError):
     """A network without quantised layers, where one with some is needed."""
 
 
+class MaskMismatch(ElasticError, ValueError):
+    """A mask of gates, a base or weights that don't fit the convolution that is to be skipped."""
+
+
 class InvalidReport(ElasticError, ValueError):
     """A report with parts that can't be shown, or can't be files of their own."""

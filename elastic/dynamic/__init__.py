@@ -1,0 +1,1 @@
+"""Dynamic: networks that decide at run time what an input is worth."""
