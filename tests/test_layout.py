@@ -58,6 +58,7 @@ FORBIDDEN = {
     "elastic.sensitivity": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.comparing": ("elastic.cli", "elastic.checkpoint", "elastic.exporting"),
     "elastic.quantise": ("elastic.costs", "elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
+    "elastic.dynamic.skipping": ("elastic.plan", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),
     "elastic.advising": ("torch", "numpy", "elastic.plan"),
     "elastic.diagnosing": ("torch", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),
     "elastic.drawing": ("torch", "matplotlib", "elastic.costs", MODULES, SCORES, *ABOVE),
