@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from elastic.dynamic.skipping.conditional import Conditional
@@ -54,7 +55,7 @@ def check(part: Conditional, inputs: Tensor, mask: Tensor, base: Tensor) -> None
         )
     blocks = mask.shape[1] if mask.dim() == 4 else 1
     fits = {2: made[:2], 3: (count, *made[2:]), 4: (count, blocks, *made[2:])}.get(mask.dim())
-    if str(mask.dtype) != "torch.bool" or tuple(mask.shape) != fits or not blocks or part.outputs % blocks:
+    if mask.dtype != torch.bool or tuple(mask.shape) != fits or not blocks or part.outputs % blocks:
         raise MaskMismatch(
             f"a mask {mask.dtype} {list(mask.shape)} does not fit outputs {list(made)}; give bool [n, oh, ow], "
             "[n, blocks, oh, ow] with blocks that divide the channels, or [n, out]"

@@ -105,12 +105,14 @@ def test_images_that_open_the_same_channels_are_convolved_together(monkeypatch):
     assert calls == [3]
 
 
-def test_values_beyond_the_border_are_not_multiplied_but_left_out():
-    part, inputs, opened, base, _ = example("pixels", padding=1)
-    inputs[:, :, 0, 0] = torch.inf
+@pytest.mark.parametrize("way", ["rows", "tiles"])
+def test_a_window_beyond_the_border_is_zero_whatever_is_near(way):
+    part, inputs, opened, base, _ = example("pixels", kernel=(1, 1), padding=2)
+    inputs[:, :, 0, 0] = torch.inf  # the nearest pixel, which is no part of the window
     opened[:] = False
-    opened[:, -1, -1] = True  # its window is clamped to pixels of the other corner at most
-    assert add_rows(part, inputs, opened, base).isfinite().all()
+    opened[:, 0, 0] = True
+    kept = base.clone()
+    assert torch.equal(PIXELS[way](part, inputs, opened, base), kept)
 
 
 def test_a_copy_is_added_to_where_the_base_is_kept():
