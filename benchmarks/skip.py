@@ -223,7 +223,14 @@ def integers(asked: argparse.Namespace) -> Record:
 def product(count: int, inner: int, outputs: int, asked: argparse.Namespace) -> Record:
     left, right = torch.randn(count, inner), torch.randn(inner, outputs)
     few, weights = left.mul(30).char(), right.mul(30).char()
-    found = milliseconds({"float32": lambda: left @ right, "int8": lambda: torch._int_mm(few, weights)}, asked)
+    packed = torch.ops.quantized.linear_prepack(torch.quantize_per_tensor(right.T, 0.05, 0, torch.qint8), None)
+    rounded = torch.quantize_per_tensor(left, 0.05, 128, torch.quint8)
+    ways = {
+        "float32": lambda: left @ right,
+        "int_mm": lambda: torch._int_mm(few, weights),
+        "quantized": lambda: torch.ops.quantized.linear(rounded, packed, 0.1, 128),
+    }
+    found = milliseconds(ways, asked)
     return {"rows": count, "inner": inner, "outputs": outputs, **found}
 
 

@@ -6,6 +6,7 @@ from isolated import Record
 from records import markdown, setting
 
 PACKAGES = ("torch", "torchvision")
+PRODUCTS = ("float32", "int_mm", "quantized")
 SAID = (
     "ResNet-18 at 224 px, float32, random weights, norms folded into convolutions in all networks alike; medians of "
     "{runs} runs in turns, {clocks} time (`python benchmarks/skip.py`). The 16 convolutions of 3x3 in blocks are "
@@ -67,13 +68,14 @@ def integers(record: Record | None) -> list[str]:
     if record is None:
         return []
     rows = [
-        (f"{each['rows']} x {each['inner']} x {each['outputs']}", f"{each['float32']:.2f}", f"{each['int8']:.2f}",
-         f"{each['float32'] / each['int8']:.2f}x")
+        (f"{each['rows']} x {each['inner']} x {each['outputs']}", *(f"{each[name]:.2f}" for name in PRODUCTS))
         for each in record["products"]
-    ]  # fmt: skip
+    ]
     said = (
-        "Precision gating would compute all rows with the high bits of inputs, and open ones with the low bits too. "
-        "One product of int8 (`torch._int_mm`), without rounding or gathering, beside the float32 product of the same "
-        f"rows, one thread, {record['clock']} time, milliseconds. Where it isn't faster, neither can two of them be."
+        "Precision gating computes everything with the high bits of inputs, and what is open with the low bits too. "
+        "Products of float32, of int8 by `torch._int_mm`, and of int8 by `torch.ops.quantized.linear` with packed "
+        f"weights and rounded inputs; one thread, {record['clock']} time, milliseconds. Such processors multiply "
+        "no fewer bits than eight: four high bits take as long as all eight, so two passes take longer than one with "
+        "all bits, whatever is open."
     )
-    return ["## Integers", said, markdown(("product", " float32", " int8", " float32 / int8"), rows)]
+    return ["## Integers", said, markdown(("product", *(f" {name}" for name in PRODUCTS)), rows)]
