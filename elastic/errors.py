@@ -107,5 +107,9 @@ class NothingToGate(ElasticError, ValueError):
     """A network without layers that can be gated, or without gates, where some are needed."""
 
 
+class MaskMismatch(ElasticError, ValueError):
+    """A mask of gates, a base or weights that don't fit the convolution that is to be skipped."""
+
+
 class InvalidReport(ElasticError, ValueError):
     """A report with parts that can't be shown, or can't be files of their own."""
