@@ -1,0 +1,143 @@
+"""Compute that each input decides: accuracy against what is computed, beside static twins and published figures.
+
+    ELASTIC_DATA=DIR python benchmarks/dynamic.py [--only 'channel*'] [--epochs 4] [--seeds 0]
+    python benchmarks/dynamic.py --table docs/dynamic-table.md
+
+ResNet-20 of CIFAR-10, from its checkpoint; both convolutions of each block have gates. Channel gates come to a budget
+of MACs; their static twin is the network itself. Precision gates have 3 bits of which 2 predict; their static twin
+always uses all 3, and is trained alike. All have the float network as their teacher, and accuracies are those of the
+last epoch on all test images, on which the counters count. A run that was stopped goes on where it was.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from dynamic_table import table
+from isolated import Record
+from one_shot_networks import CASES, Subject, opened
+from records import add_record, is_asked, read_records
+from torch import nn
+
+from elastic.dynamic import in_all, reset, spent
+from elastic.dynamic.channel import gate_channels_dynamically
+from elastic.dynamic.precision import average_bits, gate_precision
+from elastic.dynamic_gating import channel_gating_of, precision_gating_of
+from elastic.quantise import quantise
+from elastic.recipes import Recipe
+
+CASE = next(case for case in CASES if case.name == "resnet20_cifar10")
+LAYERS = ("layer*.conv?",)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Accuracy against what is computed, by gates that inputs decide.")
+    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as 'channel, pixel, 0.45, seed 0'")
+    parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
+    parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
+    parser.add_argument("--granularities", nargs="*", default=["pixel-channel", "pixel"])
+    parser.add_argument("--weight-bits", type=int, default=8)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("build/dynamic"), help="for records and what is unfinished")
+    parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
+    asked = parser.parse_args(arguments)
+    out = asked.folder / "records.jsonl"
+    if asked.table:
+        asked.table.write_text(table(read_records(out)) + "\n")
+        return
+    torch.set_num_threads(asked.threads)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    subject = opened(CASE)
+    for seed in asked.seeds:
+        for name, one in runs(subject, asked).items():
+            full = f"{name}, seed {seed}"
+            if is_asked(full, asked.only):
+                add_record(out, full, partial(run, subject, asked, full, one, seed))
+
+
+def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[..., tuple[nn.Module, Record]]]:
+    """Return what there is to run, by name."""
+    found: dict[str, Callable[..., tuple[nn.Module, Record]]] = {}
+    for granularity in asked.granularities:
+        for budget in asked.budgets:
+            gating = channel_gating_of("paper", layers=LAYERS, granularity=granularity, budget=budget, strength=0.0)
+            found[f"channel, {granularity}, {budget:g}"] = partial(channels, subject, gating)
+    found["precision, static twin"] = partial(twin, subject, asked.weight_bits)
+    for granularity in asked.granularities:
+        for budget in asked.bit_budgets:
+            options = {"layers": LAYERS, "granularity": granularity, "budget": budget, "weight_bits": asked.weight_bits}
+            gating = precision_gating_of("calibrated", **options)
+            found[f"precision, {granularity}, {budget:g}"] = partial(bits, subject, gating)
+    return found
+
+
+def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: int) -> Record:
+    """Return what a network computes of all test images, and its accuracy."""
+    recipe = Recipe(
+        epochs=asked.epochs, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0,
+        distil=0.9, precision=asked.precision, seed=seed,
+    )  # fmt: skip
+    keep, seconds = asked.folder / f"{name}.training", 0.0
+
+    def tell(epoch: Any) -> None:
+        nonlocal seconds
+        seconds += epoch.seconds
+        print(f"{name} {epoch.model_dump_json()}", flush=True)
+
+    found = one(recipe, {"keep": keep, "report": tell})
+    keep.unlink()
+    return {
+        **found,
+        "kind": name.partition(",")[0],
+        "float": subject.accuracy(subject.model)["test"],
+        "threads": asked.threads,
+        "recipe": recipe.model_dump(mode="json"),
+        "seconds": round(seconds),
+    }
+
+
+def channels(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:
+    network, price, _ = gate_channels_dynamically(
+        subject.model, subject.example, subject.training, recipe, gating=gating, training=training
+    )
+    return {"gating": gating.model_dump(mode="json"), **counted(subject, network, price.elsewhere)}
+
+
+def bits(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:
+    network, _, _ = gate_precision(
+        subject.model, subject.example, subject.training, recipe, gating=gating, training=training
+    )
+    found = counted(subject, network, 0)
+    return {"gating": gating.model_dump(mode="json"), **found, "bits": average_bits(network, spent(network))}
+
+
+def counted(subject: Subject, network: nn.Module, elsewhere: int) -> Record:
+    reset(network)
+    top1 = subject.accuracy(network)["test"]
+    layers = spent(network)
+    total = in_all(layers, elsewhere)
+    shares = {name: round(each.open_share, 4) for name, each in layers.items()}
+    return {
+        "top1": top1,
+        "fewer": total.fewer,
+        "share": total.share,
+        "open": total.open_share,
+        "open_of_layers": shares,
+    }
+
+
+def twin(subject: Subject, weight_bits: int, recipe: Recipe, training: Any) -> Record:
+    own = [f"{pattern}=W{weight_bits}A3" for pattern in LAYERS]
+    network, _ = quantise(subject.model, subject.training, recipe, bits=["float", *own], training=training)
+    return {"top1": subject.accuracy(network)["test"], "bits": 3.0, "share": 1.0, "fewer": 1.0, "open": 1.0}
+
+
+if __name__ == "__main__":
+    main()

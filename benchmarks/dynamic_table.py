@@ -1,0 +1,48 @@
+"""The table of `dynamic.py`."""
+
+from collections.abc import Mapping
+
+from isolated import Record
+from records import markdown, setting
+
+HEAD = (
+    "gates", " top-1", " below its twin", " open", " computed", " times fewer", " bits in the mean", " training, s",
+)  # fmt: skip
+PUBLISHED = (
+    ("channel gating, ResNet-18, CIFAR-10", "94.56", "0.04", "", "", "5.49 (FLOPs)", "", ""),
+    ("precision gating, ResNet-20, 3/2 bits", "91.2", "", "9.8 %", "", "", "2.1", ""),
+    ("precision gating, ResNet-20, 2/1 bits", "90.6", "", "28.5 %", "", "", "1.29", ""),
+)
+
+
+def table(records: Mapping[str, Record]) -> str:
+    """Return a page: what was reached, what was published, and what it needs to be judged."""
+    first = next(iter(records.values()))
+    recipe, layers = first["recipe"], "both convolutions of each block"
+    trained = [record["top1"] for name, record in records.items() if "static twin" in name]
+    twins = {"channel": first["float"], **({"precision": trained[0]} if trained else {})}
+    how = f"{recipe['epochs']} epochs, batch {recipe['batch']}, distil {recipe['distil']}, {recipe['precision']}"
+    return "\n\n".join(
+        [
+            "# ResNet-20 with gates that inputs decide",
+            f"Top-1 on the 10,000 test images of CIFAR-10, in percent, of the last of {how} (`python "
+            f"benchmarks/dynamic.py`). The float network has {first['float']:.2f}. Gates are in {layers}; computed: "
+            "share of the MACs of the whole network with channel gates, of the operations of bits in gated layers with "
+            "precision gates, as counted on the test images. Twin: the network itself; for precision gates the same "
+            "bits without gates, trained alike.",
+            markdown(HEAD, [row(name, record, twins) for name, record in records.items()]),
+            "Published, for comparison: trained from nothing for hundreds of epochs, on other networks where it says "
+            "so, and for precision gating with a full-precision network of 91.7.",
+            markdown(HEAD, PUBLISHED),
+            setting(("torch",), records.values(), "one thread"),
+        ]
+    )
+
+
+def row(name: str, record: Record, twins: Mapping[str, float]) -> list[str]:
+    twin = twins.get(record["kind"])
+    return [
+        name, f"{record['top1']:.2f}", "" if twin is None else f"{twin - record['top1']:.2f}",
+        f"{record['open']:.1%}", f"{record['share']:.1%}", f"{record['fewer']:.2f}",
+        f"{record['bits']:.2f}" if "bits" in record else "", str(record["seconds"]),
+    ]  # fmt: skip
