@@ -22,6 +22,7 @@ from elastic.dynamic.skipping.ways import DENSE, WAYS, Way
 SHARES = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)  # of a mask that are open
 HOPELESS = 1.5  # times dense, beyond which larger shares are not measured
 WORTH = 0.95  # of the time of dense: what another way must not exceed, so that errors of measuring cost little
+ASKING = 0.02  # of the time of dense: what counting for a way must not exceed, as dense pays for it too
 SQUARES = {32: 8, 8: 4, 0: 1}  # pixels a side of what is opened, from so many pixels a side of outputs on
 
 Clock = Callable[[], float]
@@ -73,27 +74,28 @@ def choose(
     """Return what was measured with inputs and masks of these shapes, on random values; this takes a second or so.
 
     All ways run in turns on masks that are open in squares, which is what tiles like best: what never saves a twentieth
-    there, beside the ways before it, is left out, as counting for it takes time. On a machine that does other things
-    too, `clock=time.thread_time` measures one thread alone.
+    there, beside the ways before it, is left out, and so is what takes long to count. On a machine that does other
+    things too, `clock=time.thread_time` measures one thread alone.
     """
     kind, size = kind_of(mask, part.outputs), part.size(inputs.shape[2], inputs.shape[3])
     ways = {name: way for name, way in WAYS.items() if kind in way.kinds}
     points: dict[str, dict[int, float]] = {name: {} for name in ways}
-    fastest, dense = {DENSE}, list[float]()
+    fastest, dear, dense = set[str](), {DENSE}, list[float]()
     with torch.inference_mode():
         images = torch.randn(inputs.shape, dtype=inputs.dtype).to(memory_format=torch.channels_last)
         base = torch.zeros(len(inputs), part.outputs, *size, dtype=inputs.dtype).to(memory_format=torch.channels_last)
         for share in SHARES:
             drawn = draw(mask, part.outputs, share)
-            found = _seconds(ways, (part, images, drawn, base), runs, clock)
+            found, asking = _seconds(ways, (part, images, drawn, base), runs, clock)
             dense.append(found[DENSE])
+            dear |= {name for name in ways if asking[name] > ASKING * found[DENSE]}
             for name, seconds in found.items():
                 points[name][ways[name].count(drawn, part.outputs)] = seconds
             if share:
-                fastest.add(_worth(found))
+                fastest.add(_worth({name: seconds for name, seconds in found.items() if name not in dear - {DENSE}}))
             ways = {name: way for name, way in ways.items() if found[name] <= HOPELESS * found[DENSE]}
     curves = {name: Curve(tuple(points[name]), tuple(points[name].values())) for name in points}
-    return Choice(statistics.median(dense), {name: curves[name] for name in curves if name in fastest - {DENSE}})
+    return Choice(statistics.median(dense), {name: curves[name] for name in curves if name in fastest - dear})
 
 
 def choice_for(choices: MutableMapping[str, Choice], part: Conditional, inputs: Tensor, mask: Tensor) -> Choice:
@@ -143,16 +145,21 @@ def draw(like: Tensor, outputs: int, share: float) -> Tensor:
 
 def _seconds(
     ways: Mapping[str, Way], given: tuple[Conditional, Tensor, Tensor, Tensor], runs: int, clock: Clock
-) -> dict[str, float]:
-    """Return the median of each way, after a warm-up, in turns."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the median seconds of each way, and those of counting for it, after a warm-up, in turns."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for run in range(runs + 1):
         for name, way in ways.items():
             begin = clock()
+            way.count(given[2], given[0].outputs)  # cold, behind another way, as it is at run time
+            asked = clock()
             way.add(*given)
             if run:
-                times[name].append(clock() - begin)
-    return {name: statistics.median(found) for name, found in times.items()}
+                times[name].append((clock() - asked, asked - begin))
+    adding, asking = (
+        {name: statistics.median(each[number] for each in found) for name, found in times.items()} for number in (0, 1)
+    )
+    return adding, asking
 
 
 def _worth(found: Mapping[str, float]) -> str:

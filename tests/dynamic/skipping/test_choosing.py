@@ -28,14 +28,22 @@ def layer():
 class Ticking:
     """A clock by which a way takes what a function says, in the order of calls."""
 
-    def __init__(self, monkeypatch, seconds):
-        self.now = 0.0
+    def __init__(self, monkeypatch, seconds, asking=0.0):
+        self.now, self.asking = 0.0, asking
         for name, way in WAYS.items():
-            monkeypatch.setitem(WAYS, name, type(way)(self.pretended(name, way, seconds), way.kinds, way.count))
+            add, count = self.pretended(name, way, seconds), self.counted(way.count)
+            monkeypatch.setitem(WAYS, name, type(way)(add, way.kinds, count))
+
+    def counted(self, count):
+        def counts(mask, outputs):
+            self.now += self.asking
+            return count(mask, outputs)
+
+        return counts
 
     def pretended(self, name, way, seconds):
         def add(part, inputs, mask, base):
-            self.now += seconds(name, way.count(mask, part.outputs))
+            self.now += seconds(name, way.count(mask, part.outputs))  # the real count, which takes no time
             return base
 
         return add
@@ -74,6 +82,13 @@ def test_a_way_that_is_never_the_fastest_is_left_out(monkeypatch):
     part, inputs = layer()
     clock = Ticking(monkeypatch, lambda name, count: {"dense": 5.0, "rows": 1.0}.get(name, 0.97))
     assert set(choose(part, inputs, opened(0), clock=clock).curves) == {"rows"}
+
+
+@pytest.mark.parametrize(("asking", "left"), [(0.25, set()), (0.0625, {"rows"})])
+def test_a_way_that_takes_long_to_count_is_left_out(monkeypatch, asking, left):
+    part, inputs = layer()
+    clock = Ticking(monkeypatch, lambda name, count: {"dense": 8.0, "rows": 1.0}.get(name, 9.0), asking)
+    assert set(choose(part, inputs, opened(0), clock=clock).curves) == left
 
 
 def test_where_nothing_is_faster_all_is_dense(monkeypatch):
