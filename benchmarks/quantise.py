@@ -89,15 +89,15 @@ def run(
     def tell(_: str, epoch: Any) -> None:
         print(f"{name} {epoch.model_dump_json()}", flush=True)
 
-    elastic.quantise_levels(whole, few, subject.training, **options)
     found: Record = {"bits": bits, "steps": steps, "ranges": ranges, "threads": asked.threads}
-    found["calibrated"] = subject.accuracy(of_few_bits(few, bits))["test"]
-    epochs = elastic.quantise_levels(
-        whole, few, subject.training, recipe, keep=few.with_suffix(".training"), report=tell, **options
-    )
+    (outcome,) = elastic.quantise_levels(
+        whole, few, subject.training, recipe, keep=few.with_suffix(".training"), report=tell,
+        measure=lambda network: subject.accuracy(network)["test"], **options,
+    )  # fmt: skip
+    found["calibrated"] = outcome.top1["calibrated"]
     network = of_few_bits(few, bits)
     found |= {"float": subject.accuracy(subject.model)["test"], "trained": subject.accuracy(network)["test"]}
-    found["seconds"] = round(sum(epoch.seconds for each in epochs.values() for epoch in each))
+    found["seconds"] = round(sum(epoch.seconds for epoch in outcome.epochs))
     found["recipe"] = recipe.model_dump(mode="json")
     few.with_suffix(".0.training").unlink()  # the first training's, of one
     return found | sizes(few, bits, network, subject)

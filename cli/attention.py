@@ -6,13 +6,12 @@ import typer
 
 from elastic.alternating import DEFAULT, Alternation
 from elastic.cli import options
+from elastic.cli.finishing import finish, save_tested
 from elastic.cli.gate.files import Files, Folder
 from elastic.cli.groups import takes_groups
-from elastic.cli.printing import say, show
 from elastic.cli.recipes import takes_given, takes_recipe
-from elastic.cli.training import Bars, Resume, Trackers, rows_of, show_levels, tell
+from elastic.cli.training import Bars, Resume, Trackers, tell
 from elastic.recipes import Recipe
-from elastic.sizes import size_text
 
 
 @takes_recipe(epochs=1, learning_rate=0.02, schedule="cosine", warm_up=0.05, label_smoothing=0.0, distil=0.9)
@@ -70,8 +69,7 @@ def attention(
     """
     from elastic.attending import alternation_of, made_by, prune_by_attention
     from elastic.attending.report import report_of
-    from elastic.cli.networks import check_output, measure, open_data, open_file, open_model, open_training
-    from elastic.reporting import write_report
+    from elastic.cli.networks import check_output, measure, open_data, open_model, open_training
     from elastic.training import is_main
 
     check_output(output, overwrite)
@@ -97,26 +95,11 @@ def attention(
         return
     whole = top1(pruned.whole)
     last = [list(each.top1.values())[-1] for each in reversed(made_by(stages))]
-    pruned.save(
-        output,
-        model_name=opening.name,
-        arguments=opening.arguments,
-        input=opening.preprocessing.to_dict(),
-        metrics={name: {"top1": found} for name, found in zip(pruned.names, [*last, whole], strict=True)},
-        overwrite=overwrite,
-    )
-    page = write_report(report_of(pruned, stages, whole, model), files.folder, overwrite=True)
-    files.delete_what_is_over()
-    rows, written = rows_of(open_file(output)[0]), output.stat().st_size
+    save_tested(output, pruned, opening, [*last, whole], overwrite)
     told = {
         stage.aim.name: {"costs": dict(stage.costs), "top1": dict(stage.top1), "rounds": len(stage.rounds)}
         | ({"bits": {each.bits: dict(each.top1) for each in stage.in_all_bits}} if bits else {})
         for stage in stages
     }
-    result = {"output": str(output), "bytes": written, "levels": rows, "stages": told, "report": str(page)}
-
-    def render() -> None:
-        show_levels(rows)
-        say(f"{output}: {len(rows)} levels in {size_text(written)}; {page}: what each round closed")
-
-    show(result, json, render)
+    report = report_of(pruned, stages, whole, model)
+    finish(output, files, report, {"stages": told}, "what each round closed", json)

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from elastic.cli import options
-from elastic.cli.printing import say, show
+from elastic.cli.finishing import finish
+from elastic.cli.gate.files import Files, Folder
 from elastic.cli.recipes import takes_recipe
-from elastic.cli.training import Bars, Resume, Trackers, beside_all, rows_of, show_levels, tell
+from elastic.cli.training import Bars, Resume, Trackers, tell
 from elastic.recipes import Recipe
-from elastic.sizes import size_text
 
 
 @takes_recipe(epochs=4, learning_rate=0.01, schedule="cosine", warm_up=0.05, label_smoothing=0.0, distil=0.9)
@@ -32,6 +32,7 @@ def quantise(
     calibration: Annotated[int, typer.Option(min=1, help="Training images that ranges begin with.")] = 512,
     train: Annotated[bool, typer.Option("--train/--no-train", help="Train with rounding, or calibrate alone.")] = True,
     model: options.OwnModel = None,
+    folder: Folder = None,
     resume: Resume = False,
     tracker: Trackers = None,
     download: options.Download = False,
@@ -40,7 +41,8 @@ def quantise(
 ) -> None:
     """Round weights and inputs of levels to few bits; the largest level stays, and gets one of few bits below it.
 
-    Weights are kept as packed integers. `elastic export --to onnx` writes such a level in integers too.
+    Weights are kept as packed integers. `elastic export --to onnx` writes such a level in integers too. The folder has
+    each epoch, tables, pictures and a page.
 
     Example: elastic quantise net.safetensors --level 50% --bits W8A8 --data cifar10:data -o few.safetensors
     """
@@ -54,35 +56,37 @@ def quantise(
         open_file,
         open_training,
     )
+    from elastic.quantise import asked_bits, check_kinds
+    from elastic.quantise.report import report_of
     from elastic.training import is_main
 
     check_output(output, overwrite)
+    check_kinds(steps, ranges)
     header, preprocessing = open_file(file)
     numbers = [level_number(header, each) for each in level or ["largest"]]
-    files = beside_all(output, len(set(numbers)), resume, overwrite) if train else {}
+    quantising.check_floats(header, file, numbers)
+    network = partial(load_level, file, header, own_model=model)
+    asked_bits(network(numbers[0]), bits)
+    files = Files(output, folder, resume, overwrite)
     tested = open_data(data, preprocessing, download)
     learned, _ = open_training(data, preprocessing, 0.0, recipe.seed, download)
 
-    def top1(network: Any) -> float:
-        return measure(network, tested, what="testing", batch=250).top1
+    def top1(of: Any) -> float:
+        return measure(of, tested, what="testing", batch=250).top1
 
     with Bars() as bars:
-        told = quantising.quantise_levels(
+        outcomes = quantising.quantise_levels(
             file, output, learned, recipe if train else None, levels=numbers, bits=bits, weights=steps, ranges=ranges,
-            calibration=calibration, network=partial(load_level, file, header, own_model=model), measure=top1,
+            calibration=calibration, network=network, measure=top1, keep=files.keep, log=files.log,
             report=lambda name, epoch: tell(epoch, name), progress=bars.show, training={"trackers": tracker or ()},
-            overwrite=overwrite, **files,
+            overwrite=overwrite,
         )  # fmt: skip
     if not is_main():
         return
-    for number in range(len(told) if train else 0):
-        output.with_suffix(f".{number}.training").unlink(missing_ok=True)
-    rows, written = rows_of(open_file(output)[0]), output.stat().st_size
-    epochs = {name: [epoch.model_dump() for epoch in each] for name, each in told.items()}
-    result = {"output": str(output), "bytes": written, "levels": rows, "epochs": epochs}
-
-    def render() -> None:
-        show_levels(rows)
-        say(f"{output}: {len(rows)} levels in {size_text(written)}")
-
-    show(result, json, render)
+    settings = {"levels": [each.source for each in outcomes], "bits": bits, "steps": steps, "ranges": ranges}
+    settings |= {"calibration": calibration} | ({"recipe": recipe.model_dump(mode="json")} if train else {})
+    told = {
+        "epochs": {each.name: [epoch.model_dump() for epoch in each.epochs] for each in outcomes},
+        "top1": {each.name: dict(each.top1) for each in outcomes},
+    }
+    finish(output, files, report_of(outcomes, file.name, settings), told, "levels and layers in few bits", json)

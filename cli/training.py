@@ -37,18 +37,6 @@ def beside(output: Path, resume: bool, overwrite: bool) -> dict[str, Any]:
     return {"keep": keep, "log": log}
 
 
-def beside_all(output: Path, count: int, resume: bool, overwrite: bool) -> dict[str, Any]:
-    """Return the same for so many trainings, each of which has its number in the names of its files."""
-    from elastic.cli.networks import check_output
-    from elastic.training import numbered
-
-    keep, log = output.with_suffix(".training"), output.with_suffix(".jsonl")
-    refuse_unasked([numbered(keep, number) or keep for number in range(count)], resume)
-    for number in range(count):
-        check_output(numbered(log, number) or log, overwrite or resume, ".jsonl")
-    return {"keep": keep, "log": log}
-
-
 def refuse_unasked(kept: list[Path], resume: bool) -> None:
     """Raise OutputExists if there is a training to go on with and nobody asked to; say so if there is none."""
     from elastic.errors import OutputExists

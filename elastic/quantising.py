@@ -1,6 +1,7 @@
 """Quantising levels of a file: the same widths in few bits; the largest stays, and gets one of few bits below it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from elastic.errors import InvalidBits, OutputExists
 from elastic.metadata import Header, find_level, read_header
 from elastic.planned import load_plan
 from elastic.precision import computable
-from elastic.quantise import quantise
+from elastic.quantise import Outcome, layer_outcomes, packed_size, quantise
 from elastic.recipes import Recipe
 from elastic.training import Epoch, Moment, is_main, one_of_several
 
@@ -36,14 +37,14 @@ def quantise_levels(
     training: dict[str, Any] | None = None,
     overwrite: bool = False,
     **options: Any,
-) -> dict[str, tuple[Epoch, ...]]:
-    """Write a file with levels in so many bits, and return what was told of each epoch, by the names of these levels.
+) -> tuple[Outcome, ...]:
+    """Write a file with levels in so many bits, and return what each of these came to, smallest first.
 
     A smaller level is replaced; below the largest, which stays bit for bit, there is one more. Each is calibrated on
     images, and trained by the recipe where one is given, with the largest level as its teacher. `network` gives that of
-    a level, for a file that names none; `measure` the accuracy of a network, for the file. `keep`, `log`, `progress`
-    and `report` are as in `gate_channels`, `training` other options of `train`, `options` those of `quantise`. Of
-    several processes the first alone writes.
+    a level, for a file that names none; `measure` the accuracy of a network, for the file and beside that of
+    floats. `keep`, `log`, `progress` and `report` are as in `gate_channels`, `training` other options of `train`,
+    `options` those of `quantise`. Of several processes the first alone measures and writes.
 
     Raises InvalidBits for a level that is of few bits already, OutputExists before any work, and what `quantise`,
     `load` and `save` raise.
@@ -56,24 +57,38 @@ def quantise_levels(
     of_level = network or (lambda level: load(path, level, header=header))
     whole = of_level(last)
     teacher = computable(whole)
-    told: dict[str, tuple[Epoch, ...]] = {}
     made: dict[int, nn.Module] = {}
+    before: dict[int, nn.Module] = {}
+    told: dict[int, tuple[Epoch, ...]] = {}
     names = [each.name for each in header.levels]
     for place, number in enumerate(numbers):
         name = f"{names[number]}-{bits}"
         how = one_of_several(name, place, keep=keep, log=log, progress=progress, report=report, **(training or {}))
-        made[number], told[name] = quantise(
-            computable(of_level(number)), dataset, recipe, bits=bits, teacher=teacher, training=how, **options
+        made[number], told[number] = quantise(
+            computable(of_level(number)), dataset, recipe, bits=bits, teacher=teacher, training=how,
+            calibrated=partial(before.__setitem__, number), **options,
+        )  # fmt: skip
+    measured = measure if is_main() else None
+    outcomes = tuple(
+        Outcome(
+            f"{names[number]}-{bits}",
+            names[number],
+            header.levels[number].bytes,
+            packed_size(few),
+            layer_outcomes(before.get(number, few), few),
+            _top1(measured, computable(of_level(number)), before.get(number), few),
+            told[number],
         )
+        for number, few in made.items()
+    )
     if not is_main():
-        return told
+        return outcomes
     if last in made:
         names.insert(last, names[last])
     for number in made:
         names[number] = f"{names[number]}-{bits}"
     metrics = {each.name: dict(each.metrics) for each in header.levels}
-    if measure is not None:
-        metrics |= {names[number]: {"top1": measure(each)} for number, each in made.items()}
+    metrics |= {each.name: {"top1": list(each.top1.values())[-1]} for each in outcomes if each.top1}
     old = {number: each.name for number, each in enumerate(header.levels) if each.own}
     save(
         output, whole, planned.plan, planned.levels,
@@ -89,7 +104,7 @@ def quantise_levels(
         contract=header.contract,
         overwrite=overwrite,
     )  # fmt: skip
-    return told
+    return outcomes
 
 
 def check_floats(header: Header, path: str | Path, numbers: Sequence[int] = ()) -> None:
@@ -105,6 +120,14 @@ def check_floats(header: Header, path: str | Path, numbers: Sequence[int] = ()) 
                 f"level {header.levels[number].name!r} of {path} is quantised already; give the file of floats that it "
                 "was made from"
             )
+
+
+def _top1(measure: Measure | None, floats: nn.Module, before: nn.Module | None, few: nn.Module) -> dict[str, float]:
+    """Return the accuracies of a level in floats, calibrated and trained; `before` is None if it was not trained."""
+    if measure is None:
+        return {}
+    found = {"float": measure(floats), "calibrated": measure(few if before is None else before)}
+    return found if before is None else {**found, "trained": measure(few)}
 
 
 def _trained(recipe: Recipe | None) -> dict[str, Any]:

@@ -106,13 +106,17 @@ def test_trained_levels_are_told_of_and_better_than_calibrated_ones(floats, digi
         return evaluate(net, tested).top1
 
     recipe = Recipe(epochs=2, batch=64, learning_rate=0.02, shift=1, mirror=False)
-    told = quantise_levels(floats, tmp_path / "t.safetensors", digits, recipe, levels=[0], bits="W2A4", measure=top1)
-    quantise_levels(floats, tmp_path / "c.safetensors", digits, levels=[0], bits="W2A4", measure=top1)
-    assert [len(epochs) for epochs in told.values()] == [2]
-    trained, calibrated = (
-        read_header(tmp_path / n).levels[0].metrics["top1"] for n in ("t.safetensors", "c.safetensors")
+    (found,) = quantise_levels(
+        floats, tmp_path / "t.safetensors", digits, recipe, levels=[0], bits="W2A4", measure=top1
     )
-    assert trained > calibrated + 5
+    assert (found.name, found.source, len(found.epochs)) == ("macs=30%-W2A4", "macs=30%", 2)
+    assert found.top1["float"] > found.top1["trained"] > found.top1["calibrated"] + 5
+    made, source = read_header(tmp_path / "t.safetensors").levels[0], read_header(floats).levels[0]
+    assert (found.bytes, found.bytes_of_floats) == (made.bytes, source.bytes)
+    assert found.top1["trained"] == made.metrics["top1"]
+    assert any(clips[0] != clips[1] for clips in (layer.clips for layer in found.layers))
+    quantise_levels(floats, tmp_path / "c.safetensors", digits, levels=[0], bits="W2A4", measure=top1)
+    assert read_header(tmp_path / "c.safetensors").levels[0].metrics["top1"] == found.top1["calibrated"]
 
 
 def test_files_with_such_levels_are_not_changed_into_floats_unseen(few, digits, tmp_path):

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.finishing import finish, save_tested
 from elastic.cli.gate.files import Files, Folder
 from elastic.cli.groups import takes_groups
-from elastic.cli.printing import say, show
 from elastic.cli.recipes import takes_given, takes_recipe
-from elastic.cli.training import Bars, Resume, Trackers, rows_of, show_levels, tell
+from elastic.cli.training import Bars, Resume, Trackers, tell
 from elastic.gating import DEFAULT, Gating
 from elastic.recipes import Recipe
-from elastic.sizes import size_text
 
 
 @takes_recipe(epochs=4, learning_rate=0.02, schedule="cosine", warm_up=0.05, label_smoothing=0.0, distil=0.9)
@@ -70,10 +69,9 @@ def channels(
 
     Example: elastic gate channels elastic/resnet20 --weights w.pt --data cifar10:data --target macs=60% -o n.safetensors
     """  # noqa: E501
-    from elastic.cli.networks import check_output, chosen, measure, open_data, open_file, open_model, open_training
+    from elastic.cli.networks import check_output, chosen, measure, open_data, open_model, open_training
     from elastic.gates.channels import closing_stages, gate_channels, gating_of, read_latency_table
     from elastic.gates.channels.report import report_of
-    from elastic.reporting import write_report
     from elastic.training import is_main
 
     check_output(output, overwrite)
@@ -100,22 +98,7 @@ def channels(
         return
     whole = top1(pruned.whole)
     last = [list(stage.top1.values())[-1] for stage in reversed(closing_stages(stages))]
-    pruned.save(
-        output,
-        model_name=opening.name,
-        arguments=opening.arguments,
-        input=opening.preprocessing.to_dict(),
-        metrics={name: {"top1": found} for name, found in zip(pruned.names, [*last, whole], strict=True)},
-        overwrite=overwrite,
-    )
-    page = write_report(report_of(pruned, stages, whole, model), files.folder, overwrite=True)
-    files.delete_what_is_over()
-    rows, written = rows_of(open_file(output)[0]), output.stat().st_size
+    save_tested(output, pruned, opening, [*last, whole], overwrite)
     told = {stage.aim.name: {"costs": dict(stage.costs), "top1": dict(stage.top1)} for stage in stages}
-    result = {"output": str(output), "bytes": written, "levels": rows, "stages": told, "report": str(page)}
-
-    def render() -> None:
-        show_levels(rows)
-        say(f"{output}: {len(rows)} levels in {size_text(written)}; {page}: how gates closed")
-
-    show(result, json, render)
+    report = report_of(pruned, stages, whole, model)
+    finish(output, files, report, {"stages": told}, "how gates closed", json)

@@ -1,4 +1,4 @@
-"""What a run of gates leaves beside its output: a folder with epochs, pictures and a page, and where it stands."""
+"""What a run leaves beside its output: a folder with epochs, pictures and a page, and where it stands."""
 
 from pathlib import Path
 from typing import Annotated

@@ -94,7 +94,7 @@ class Average(InputQuantiser):
         """Return inputs in multiples of the step; in training the average moves first."""
         if self.training:
             with torch.no_grad():
-                self.top.lerp_(inputs.abs().amax().to(self.top.dtype), MOMENTUM)
+                self.top.lerp_(_largest(inputs).to(self.top.dtype), MOMENTUM)
         return super().forward(inputs)
 
     def step(self) -> Tensor:
@@ -114,10 +114,12 @@ class Pact(InputQuantiser):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return inputs in multiples of the step; the clip's gradient is that of what it clips alone."""
-        clip = positive(self.clip).to(inputs.dtype)
-        clipped = inputs.clamp(-clip if self.lowest else torch.zeros_like(clip), clip)
+        clip = positive(self.clip)
+        kind = torch.promote_types(inputs.dtype, clip.dtype)  # a clip of bfloat16 may lie beyond the last level
+        clip = clip.to(kind)
+        clipped = inputs.to(kind).clamp(-clip if self.lowest else torch.zeros_like(clip), clip)
         # What was clipped may lie a hair beyond the last level: to be clipped again would take its gradient.
-        return rounded(clipped, self.step().detach(), self.lowest - 1, self.highest + 1)
+        return rounded(clipped, self.step().detach(), self.lowest - 1, self.highest + 1).to(inputs.dtype)
 
     def step(self) -> Tensor:
         """Return the step."""
@@ -162,6 +164,14 @@ class Fixed(InputQuantiser):
 
     def _begin(self, seen: Seen, step: Tensor) -> None:
         self.size.copy_(step)
+
+
+def _largest(inputs: Tensor) -> Tensor:
+    """Return the largest magnitude of a batch, over the parts of all processes."""
+    found = inputs.abs().amax().float()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+    return found
 
 
 KINDS: Mapping[str, type[InputQuantiser]] = {"average": Average, "pact": Pact, "learned": Learned}

@@ -15,7 +15,7 @@ from elastic.errors import InvalidBits, UnknownName
 from elastic.plain import check_plain
 from elastic.plan import Plan, TensorSpec
 from elastic.quantise.activations import KINDS, RANGES, Ranges, fixed
-from elastic.quantise.bits import bits_of
+from elastic.quantise.bits import Bits, bits_of
 from elastic.quantise.calibrating import inputs_seen
 from elastic.quantise.layers import plain_layers, put_quantisers, quantised_layers, take_quantisers
 from elastic.quantise.weights import WEIGHT_STEPS, FixedWeightQuantiser, WeightSteps, weight_quantiser
@@ -40,12 +40,12 @@ def quantised(
     """
     check_plain(model)
     check_kinds(weights, ranges)
+    asked = asked_bits(model, bits)
     network = copy.deepcopy(model).eval()
     layers = plain_layers(network)
-    asked = bits_of(bits, list(layers))
     seen = inputs_seen(network, {name: layers[name] for name in asked}, batches)
     if not seen:
-        raise InvalidBits(f"{bits} leaves every layer of {type(model).__name__} as it is; give bits to some")
+        raise InvalidBits(f"no layer with bits of {type(model).__name__} is run; give bits to others")
     for name, of_layer in seen.items():
         layer, each = layers[name], asked[name]
         weight = layer.get_parameter("weight")
@@ -53,6 +53,14 @@ def quantised(
         inputs.calibrate(of_layer)
         put_quantisers(layer, inputs, weight_quantiser(weights, each.weights, weight))
     return network.eval()
+
+
+def asked_bits(model: nn.Module, bits: str | Sequence[str]) -> dict[str, Bits]:
+    """Return the bits of each layer that is to have some. Raises as `bits_of`, and InvalidBits if none is."""
+    asked = bits_of(bits, list(plain_layers(model)))
+    if not asked:
+        raise InvalidBits(f"{bits} leaves every layer of {type(model).__name__} as it is; give bits to some")
+    return asked
 
 
 def check_kinds(weights: str, ranges: str) -> None:

@@ -4,7 +4,7 @@ Training is with rounding in every step (quantisation-aware), with the network a
 learn apart: without decay, at a rate of their own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,15 @@ def quantise(
     rate: float = RATE,
     teacher: nn.Module | None = None,
     training: Mapping[str, Any] | None = None,
+    calibrated: Callable[[nn.Module], None] | None = None,
 ) -> tuple[nn.Module, tuple[Epoch, ...]]:
     """Return a quantised copy of the model with what was told of each epoch; without a recipe it is only calibrated.
 
     `bits`, `weights` and `ranges` are as in `quantised`; so many images for `calibration`, not augmented. The teacher
     is the model itself unless another is given. `price` is that of PACT's clips, squared; `rate` that of clips and
     steps, in learning rates of the recipe. `training` are options of `train` (`keep`, `log`, `validation`, ...). At the
-    end biases are moved to whole steps of their sums (`aligned`).
+    end biases are moved to whole steps of their sums (`aligned`). `calibrated` is given what would be returned without
+    training, before it begins.
 
     Raises what `quantised` and `train` raise.
     """
@@ -55,6 +57,8 @@ def quantise(
     network = rounding.network(model, seen)
     told: tuple[Epoch, ...] = ()
     if recipe is not None:
+        if calibrated is not None:
+            calibrated(aligned(network, seen[0][:1]))
         guide = None if recipe.distil == 0 else teacher or model
         hook = rounding.hook(network)
         told = train(network, dataset, recipe, teacher=guide, hook=hook, **(training or {}))

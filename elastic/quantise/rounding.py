@@ -18,10 +18,12 @@ SHARES = 40  # of the largest value, that are tried as clips
 
 def rounded(values: Tensor, step: Tensor, lowest: int, highest: int) -> Tensor:
     """Return the nearest multiples of a step (one, or one for each position of the first axis), as floats."""
-    step = _along(step, values)
+    kind = values.dtype
+    values, step = _alike(values, step)
     if torch.is_grad_enabled() and (values.requires_grad or step.requires_grad):
-        return _Rounded.apply(values, step, lowest, highest)  # type: ignore[no-any-return]
-    return (values / step).round().clamp(lowest, highest) * step
+        made: Tensor = _Rounded.apply(values, step, lowest, highest)
+        return made.to(kind)
+    return ((values / step).round().clamp(lowest, highest) * step).to(kind)
 
 
 class _Rounded(torch.autograd.Function):
@@ -46,7 +48,8 @@ class _Rounded(torch.autograd.Function):
 
 def levels(values: Tensor, step: Tensor, lowest: int, highest: int) -> Tensor:
     """Return which multiples these are, as whole floats."""
-    return (values / _along(step, values)).round().clamp(lowest, highest)
+    values, step = _alike(values, step)
+    return (values / step).round().clamp(lowest, highest)
 
 
 class _Slowed(torch.autograd.Function):
@@ -86,6 +89,8 @@ def best_step(values: Tensor, lowest: int, highest: int) -> Tensor:
     return best
 
 
-def _along(step: Tensor, values: Tensor) -> Tensor:
-    step = step.to(values.dtype)
-    return step.view(-1, *[1] * (values.dim() - 1)) if step.dim() else step
+def _alike(values: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in the wider of their dtypes: bfloat16 tells levels of 8 bits apart, but not which is nearest."""
+    kind = torch.promote_types(values.dtype, step.dtype)
+    values, step = values.to(kind), step.to(kind)
+    return values, step.view(-1, *[1] * (values.dim() - 1)) if step.dim() else step

@@ -3,6 +3,11 @@
 import contextlib
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +37,24 @@ def run(*arguments: object) -> Done:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = _run(given)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def kill_at(path: Path, command: str) -> None:
+    """Run a command in a process of its own, in the current folder, and kill it as soon as a file is there, or newer.
+
+    It may have ended by then.
+    """
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from elastic.cli import main; main()", *command.split()],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until = time.monotonic() + 240
+    while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == before):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 import elastic as toolkit
 from elastic.proofs import same_bits
+from tests.cli.command_line import kill_at
 
 NETWORK = "elastic/digits_resnet"
 TRAIN = "--data digits --batch 64 --no-mirror --shift 1"
@@ -54,6 +55,17 @@ def test_attention_leaves_a_file_and_a_folder_and_goes_on_to_the_same(elastic, w
     assert "pass --resume to go on" in elastic(f"{command} again.safetensors").err
     assert elastic(f"{command} again.safetensors --resume").code == 0
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "n.safetensors").read_bytes()
+
+
+@pytest.mark.slow  # seconds, most of which are another process's imports
+def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
+    few = "--rounds 1 --recovery 1 --ramp 1 --fine-tune 1 --validation 0.1 --batch 500"
+    command = f"attention {NETWORK} --weights {weights} --data digits {few} --target macs=60% -o"
+    assert elastic(f"{command} whole.safetensors").code == 0
+    kill_at(tmp_path / "killed.report" / "net.1.training", f"{command} killed.safetensors")
+    assert not (tmp_path / "killed.safetensors").exists()
+    assert elastic(f"{command} killed.safetensors --resume").code == 0
+    assert (tmp_path / "killed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,13 @@
 """`elastic gate`: the file, the folder with epochs, pictures and a page, going on after a kill."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from safetensors.torch import load_file
 
 import elastic as toolkit
 from elastic.proofs import same_bits
+from tests.cli.command_line import kill_at
 
 NETWORK = "elastic/digits_resnet"
 TRAIN = "--data digits --batch 64 --no-mirror --shift 1"
@@ -97,20 +93,8 @@ def test_adaptive_gates_leave_weights_and_a_folder(elastic, weights, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
     command = f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 2 --fine-tune 1 --target macs=60% -o"
     assert elastic(f"{command} whole.safetensors").code == 0
-    entry = [sys.executable, "-c", "from elastic.cli import main; main()"]
-    for attempt in range(2):
-        resume = ["--resume"] if attempt else []
-        process = subprocess.Popen(
-            [*entry, *command.split(), "killed.safetensors", *resume], cwd=tmp_path, stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        kept = tmp_path / "killed.report" / f"net.{min(attempt, 1)}.training"
-        until, before = time.monotonic() + 120, kept.stat().st_mtime_ns if kept.exists() else 0
-        while process.poll() is None and (not kept.exists() or kept.stat().st_mtime_ns == before):
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    for attempt, resume in enumerate(["", "--resume"]):
+        kill_at(tmp_path / "killed.report" / f"net.{attempt}.training", f"{command} killed.safetensors {resume}")
     if not (tmp_path / "killed.safetensors").exists():
         assert elastic(f"{command} killed.safetensors").code == 1  # there is a training to go on with
         assert elastic(f"{command} killed.safetensors --resume").code == 0

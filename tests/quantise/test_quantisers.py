@@ -112,6 +112,16 @@ def test_a_clip_learns_from_what_it_clips_alone(is_signed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_comes_as_bfloat16_has_the_levels_of_float32(kind):
+    quantiser = calibrated(kind, 8, torch.linspace(0, 3.7, 999)).eval()
+    inputs = (5 * torch.rand(4, 999)).bfloat16().requires_grad_()
+    found = quantiser(inputs)
+    assert found.dtype == torch.bfloat16
+    numbers = found.detach().float() / quantiser.step().detach()
+    assert torch.equal(numbers.round(), quantiser.levels(inputs.detach().float()).float())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_in_eval_mode_nothing_moves_and_no_value_depends_on_others(kind):
     values = torch.randn(8, 4)
     quantiser = calibrated(kind, 4, values).eval()

@@ -53,6 +53,15 @@ def test_what_goes_on_ends_with_the_same_bits(trained, digits, tmp_path, ranges)
     assert all(same_bits(tensor, found[name]) for name, tensor in whole.state_dict().items())
 
 
+@pytest.mark.parametrize("ranges", RANGES)
+def test_training_in_bfloat16_bears_rounding_as_floats_do(trained, digits, ranges):
+    few, how = Subset(digits, range(96)), {"bits": "W8A8", "weights": "learned", "ranges": ranges}
+    recipe = RECIPE.model_copy(update={"epochs": 1, "batch": 48, "precision": "bfloat16", "learning_rate": 0.001})
+    network, _ = quantise(trained, few, recipe, **how)
+    assert all(tensor.dtype != torch.bfloat16 for tensor in network.state_dict().values())
+    assert top1(network) > top1(trained) - 3
+
+
 def test_a_price_draws_clips_down(trained, digits):
     few, how = Subset(digits, range(192)), {"ranges": "pact", "rate": 1.0}
     sums = []

@@ -39,8 +39,8 @@ def run(processes, *command):
     return printed
 
 
-def trained_by(processes, output):
-    run(processes, sys.executable, SCRIPT, output)
+def trained_by(processes, output, *how):
+    run(processes, sys.executable, SCRIPT, output, *how)
     return load_file(output)
 
 
@@ -55,6 +55,14 @@ def test_two_processes_make_the_weights_that_one_makes(one, tmp_path):
     for name, tensor in one.items():
         torch.testing.assert_close(
             two[name], tensor, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def test_two_processes_round_as_one_rounds(tmp_path):
+    one, two = (trained_by(number, tmp_path / f"{number}.safetensors", "rounded") for number in (1, 2))
+    for name, tensor in one.items():
+        torch.testing.assert_close(
+            two[name], tensor, rtol=1e-3, atol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
         )
 
 
