@@ -99,7 +99,7 @@ def run(subject: Subject, asked: argparse.Namespace) -> Record:
             file, made, learned, whole if epochs else None, bits=bits, measure=top1, report=tell, overwrite=True,
             keep=asked.folder / f"whole-{bits}.training",
         )  # fmt: skip
-        file, trained = made, trained + [epoch for each in of_levels.values() for epoch in each]
+        file, trained = made, trained + [epoch for each in of_levels for epoch in each.epochs]
     levels = {level.name: level for level in read_header(file).levels}
     return {
         "levels": {

@@ -83,8 +83,9 @@ def quantise(
         )  # fmt: skip
     if not is_main():
         return
-    settings = {"levels": [each.source for each in outcomes], "bits": bits, "steps": steps, "ranges": ranges}
-    settings |= {"calibration": calibration} | ({"recipe": recipe.model_dump(mode="json")} if train else {})
+    settings: dict[str, Any] = {"levels": [each.source for each in outcomes], "bits": bits}
+    settings |= {"steps": steps, "ranges": ranges, "calibration": calibration}
+    settings |= {"recipe": recipe.model_dump(mode="json")} if train else {}
     told = {
         "epochs": {each.name: [epoch.model_dump() for epoch in each.epochs] for each in outcomes},
         "top1": {each.name: dict(each.top1) for each in outcomes},
