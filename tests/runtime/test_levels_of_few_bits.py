@@ -163,6 +163,7 @@ def test_levels_take_another_dtype_wherever_the_network_is(path, at):
     assert torch.equal(net(IMAGES.double()), wanted(IMAGES.double()))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_compiled_network_is_each_of_them(path, alone):
     net = elastic.load(path, "middle")
