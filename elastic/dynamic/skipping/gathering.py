@@ -2,7 +2,7 @@
 
 In memory with channels last a pixel is one run of numbers, so a window is a list of places. No padded copy is made:
 places outside the image read some pixel of it, and are set to zero behind. Measured at 10 % of the pixels, this takes
-two thirds of the time of padding first.
+0.60 to 0.86 of the time of padding first.
 """
 
 import functools
