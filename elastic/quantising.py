@@ -1,22 +1,17 @@
 """Quantising levels of a file: the same widths in few bits; the largest stays, and gets one of few bits below it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.utils.data import Dataset
 
-from elastic.checkpoint import load, load_state, save
-from elastic.errors import InvalidBits, OutputExists
-from elastic.metadata import Header, find_level, read_header
-from elastic.planned import load_plan
-from elastic.precision import computable
+from elastic.metadata import Level
 from elastic.quantise import quantise
 from elastic.recipes import Recipe
-from elastic.training import Epoch, Moment, is_main, one_of_several
-
-Measure = Callable[[nn.Module], float]
+from elastic.remaking import Measure, remake_levels
+from elastic.training import Epoch, Moment
 
 
 def quantise_levels(
@@ -33,7 +28,7 @@ def quantise_levels(
     log: str | Path | None = None,
     progress: Callable[[str, Moment], None] | None = None,
     report: Callable[[str, Epoch], None] | None = None,
-    training: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> dict[str, tuple[Epoch, ...]]:
@@ -45,67 +40,18 @@ def quantise_levels(
     and `report` are as in `gate_channels`, `training` other options of `train`, `options` those of `quantise`. Of
     several processes the first alone writes.
 
-    Raises InvalidBits for a level that is of few bits already, OutputExists before any work, and what `quantise`,
-    `load` and `save` raise.
+    Raises InvalidBits for a level that is of few bits already, GatedLevel for one with gates, OutputExists before any
+    work, and what `quantise`, `load` and `save` raise.
     """
-    header, planned = read_header(path), load_plan(path)
-    numbers, last = sorted({find_level(header, each) for each in levels}), len(header.levels) - 1
-    check_floats(header, path, numbers)
-    if Path(output).exists() and not overwrite:
-        raise OutputExists(f"{output} exists; choose another name, or allow overwriting")
-    of_level = network or (lambda level: load(path, level, header=header))
-    whole = of_level(last)
-    teacher = computable(whole)
-    told: dict[str, tuple[Epoch, ...]] = {}
-    made: dict[int, nn.Module] = {}
-    names = [each.name for each in header.levels]
-    for place, number in enumerate(numbers):
-        name = f"{names[number]}-{bits}"
-        how = one_of_several(name, place, keep=keep, log=log, progress=progress, report=report, **(training or {}))
-        made[number], told[name] = quantise(
-            computable(of_level(number)), dataset, recipe, bits=bits, teacher=teacher, training=how, **options
-        )
-    if not is_main():
-        return told
-    if last in made:
-        names.insert(last, names[last])
-    for number in made:
-        names[number] = f"{names[number]}-{bits}"
-    metrics = {each.name: dict(each.metrics) for each in header.levels}
-    if measure is not None:
-        metrics |= {names[number]: {"top1": measure(each)} for number, each in made.items()}
-    old = {number: each.name for number, each in enumerate(header.levels) if each.own}
-    save(
-        output, whole, planned.plan, planned.levels,
-        scores=planned.scores,
-        names=names,
-        model_name=str(header.model.get("name", "")),
-        arguments=header.model.get("arguments", {}),
-        input=header.input,
-        recipe={**header.recipe, "bits": bits, **_trained(recipe)},
-        metrics={name: found for name, found in metrics.items() if name in names},
-        tuned={number: load_state(path, number) for number in range(last) if number not in {*made, *old}},
-        quantised={**{number: of_level(number) for number in old}, **made},
-        contract=header.contract,
-        overwrite=overwrite,
+
+    def remake(model: nn.Module, teacher: nn.Module, how: dict[str, Any]) -> tuple[nn.Module, tuple[Epoch, ...]]:
+        return quantise(model, dataset, recipe, bits=bits, teacher=teacher, training=how, **options)
+
+    def metrics(made: nn.Module, level: Level) -> dict[str, float]:
+        return {} if measure is None else {"top1": measure(made)}
+
+    trained = {} if recipe is None else {"quantisation": recipe.model_dump(mode="json")}
+    return remake_levels(
+        path, output, remake, suffix=bits, recipe={"bits": bits, **trained}, levels=levels, network=network,
+        metrics=metrics, keep=keep, log=log, progress=progress, report=report, training=training, overwrite=overwrite,
     )  # fmt: skip
-    return told
-
-
-def check_floats(header: Header, path: str | Path, numbers: Sequence[int] = ()) -> None:
-    """Raise InvalidBits if one of these levels is of few bits, one of all if none are given."""
-    if not numbers and (made := [level.name for level in header.levels if level.own]):
-        raise InvalidBits(
-            f"{path} has levels of few bits ({', '.join(made)}), and this changes weights of floats that they would no "
-            "longer fit; give the file of floats that they were made from, and quantise what comes of it"
-        )
-    for number in numbers:
-        if header.levels[number].own:
-            raise InvalidBits(
-                f"level {header.levels[number].name!r} of {path} is quantised already; give the file of floats that it "
-                "was made from"
-            )
-
-
-def _trained(recipe: Recipe | None) -> dict[str, Any]:
-    return {} if recipe is None else {"quantisation": recipe.model_dump(mode="json")}
