@@ -58,13 +58,14 @@ def quantise(
     )
     from elastic.quantise import asked_bits, check_kinds
     from elastic.quantise.report import report_of
+    from elastic.told import check_plain_levels
     from elastic.training import is_main
 
     check_output(output, overwrite)
     check_kinds(steps, ranges)
     header, preprocessing = open_file(file)
     numbers = [level_number(header, each) for each in level or ["largest"]]
-    quantising.check_floats(header, file, numbers)
+    check_plain_levels(header, file, numbers)
     network = partial(load_level, file, header, own_model=model)
     asked_bits(network(numbers[0]), bits)
     files = Files(output, folder, resume, overwrite)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elastic.drawing import draw as draw
     from elastic.dynamic.channel import gate_channels_dynamically as gate_channels_dynamically
     from elastic.dynamic.precision import gate_precision as gate_precision
+    from elastic.dynamic_levels import gate_levels_dynamically as gate_levels_dynamically
     from elastic.errors import ElasticError as ElasticError
     from elastic.exporting import export as export
     from elastic.fitting import fit as fit
@@ -55,6 +56,7 @@ HOMES = {
     "draw": "elastic.drawing",
     "gate_channels_dynamically": "elastic.dynamic.channel",
     "gate_precision": "elastic.dynamic.precision",
+    "gate_levels_dynamically": "elastic.dynamic_levels",
     "ElasticError": "elastic.errors",
     "export": "elastic.exporting",
     "fit": "elastic.fitting",

@@ -17,6 +17,7 @@ from elastic.cutting import State, cut, put
 from elastic.dtypes import dtype_name
 from elastic.errors import FileFormatError, InvalidWeights, PlanMismatch
 from elastic.fitting import fit
+from elastic.makes import KeptLevel, kept_level, put_together, stood_for, told_by_level
 from elastic.metadata import (
     Contract,
     Header,
@@ -32,13 +33,12 @@ from elastic.metadata import Tensor as Stored
 from elastic.plan import LevelArray, Plan
 from elastic.planned import Planned, load_plan, plan_to_json
 from elastic.proofs import same_bits
-from elastic.quantise.keeping import KeptLevel, kept_level, weights_of, with_levels
 from elastic.targets import Target
 from elastic.tensors import restored, stored, take_dtypes
+from elastic.told import Told, told_of_level
 from elastic.version import VERSION
 
 WHOLE = "full"  # the name of the largest level
-QUANTISED = "quantised"  # what a recipe says of the layers of quantised levels, by the level's name
 
 
 def save(
@@ -55,7 +55,7 @@ def save(
     recipe: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     tuned: Mapping[int, State] | None = None,
-    quantised: Mapping[int, nn.Module] | None = None,
+    made: Mapping[int, nn.Module] | None = None,
     contract: Contract = "exact",
     overwrite: bool = False,
 ) -> None:
@@ -64,8 +64,9 @@ def save(
     `model_name` and `arguments` say how the registry builds it (`elastic/resnet56`, num_classes=10); a file without
     them is loaded into a model that the caller gives. `input` is the preprocessing, `metrics` numbers by level name.
     `tuned` has the state dicts of smaller levels that were trained since the cut: tensors that differ from the cut
-    become private to their level. `quantised` are smaller levels as quantised networks (`elastic.quantise`), which are
-    kept as packed levels and steps. `contract` is what the file says of how its levels came to be.
+    become private to their level. `made` are smaller levels of another make: quantised networks (`elastic.quantise`),
+    kept as packed levels and steps, and networks with dynamic gates (`elastic.dynamic`), whose thresholds are private.
+    `contract` is what the file says of how its levels came to be.
 
     Raises InvalidWeights if a weight is not finite, PlanMismatch if plan and model differ; PathError and OutputExists.
     """
@@ -76,9 +77,9 @@ def save(
     positions = plan.position_levels(levels)
     names = names or level_names(plan, levels)
     costs = CostModel(plan)
-    made = {level: kept_level(network) for level, network in (quantised or {}).items()}
+    kept = {level: kept_level(network) for level, network in (made or {}).items()}
     described = tuple(
-        _level(name, costs.cost(levels <= number), dict((metrics or {}).get(name, {})), made.get(number))
+        _level(name, costs.cost(levels <= number), dict((metrics or {}).get(name, {})), kept.get(number))
         for number, name in enumerate(names)
     )
     header = Header(
@@ -86,7 +87,11 @@ def save(
         levels=described,
         model={"name": model_name, "arguments": dict(arguments or {})},
         input=dict(input or {}),
-        recipe={"elastic": VERSION, **(recipe or {}), **_layers_of(made, names)},
+        recipe={
+            "elastic": VERSION,
+            **(recipe or {}),
+            **told_by_level({names[level]: each for level, each in kept.items()}),
+        },
         plan=plan_to_json(plan),
         aliases=plan.aliases,
     )
@@ -95,7 +100,7 @@ def save(
         header,
         {name: stored(tensor) for name, tensor in state.items()},
         positions,
-        private=_private(state, plan, levels, tuned or {}, made, len(names)),
+        private=_private(state, plan, levels, tuned or {}, kept, len(names)),
         units={name: {a: u.astype(np.int32) for a, u in axes.items()} for name, axes in plan.axes_of_tensor.items()},
         score=None if scores is None else np.asarray(scores, np.float32),
         overwrite=overwrite,
@@ -111,7 +116,7 @@ def save_again(
     *,
     recipe: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, float]],
-    quantised: Mapping[int, nn.Module] | None = None,
+    made: Mapping[int, nn.Module] | None = None,
     contract: Contract = "exact",
     overwrite: bool = False,
 ) -> None:
@@ -126,7 +131,7 @@ def save_again(
         recipe={**header.recipe, **recipe},
         metrics=metrics,
         tuned=tuned,
-        quantised=quantised,
+        made=made,
         contract=contract,
         overwrite=overwrite,
     )  # fmt: skip
@@ -144,41 +149,32 @@ def load(
     the given model is another network.
     """
     header = header or read_header(path)
-    state, own, layers = _read(path, header, level)
+    state, own, told = _read(path, header, level)
     if model is None:
         model = take_dtypes(build(header, path), state)
     model = fit(model, state, _attributes(path, header, level)).eval()
-    return with_levels(model, own, layers, str(path)) if layers else model
+    return put_together(model, own, told, str(path)) if told else model
 
 
 def load_state(path: str | Path, level: int | str | None = None) -> dict[str, Tensor]:
     """Return the state dict of a level; reads that level's bytes only. None is the largest.
 
-    Weights that a level has as packed levels are what these stand for: multiples of their steps.
+    Weights that a level has as packed levels are what these stand for: multiples of their steps. What gates hold is
+    left out.
     """
     return _read(path, read_header(path), level)[0]
 
 
-def _read(
-    path: str | Path, header: Header, level: int | str | None
-) -> tuple[dict[str, Tensor], State, Mapping[str, Any]]:
-    """Return a level's state dict, its tensors as they are kept, and what is said of its quantised layers."""
+def _read(path: str | Path, header: Header, level: int | str | None) -> tuple[dict[str, Tensor], State, Told]:
+    """Return a level's state dict, its tensors as they are kept, and what is told of its make."""
     own = {name: restored(tensor) for name, tensor in read_level(path, level).items()}
-    layers = layers_of_level(header, level)
-    if not layers:
-        return own, own, layers
-    found = {**own, **weights_of(own, layers, str(path))}
+    told = told_of_level(header, level)
+    if not told:
+        return own, own, told
+    found = {**own, **stood_for(own, told, str(path))}
     if missing := sorted(set(header.names) - set(found)):
         raise FileFormatError(f"{path}: nothing stands for {missing[0]!r} of level {level!r}; it is damaged")
-    return {name: found[name] for name in header.names}, own, layers
-
-
-def layers_of_level(header: Header, level: int | str | None) -> Mapping[str, Any]:
-    """Return what a header says of the quantised layers of a level, by name; none if it is of floats."""
-    of = header.levels[find_level(header, level)]
-    found = header.recipe.get(QUANTISED, {})
-    layers = found.get(of.name, {}) if isinstance(found, dict) else {}
-    return layers if of.own and isinstance(layers, dict) else {}
+    return {name: found[name] for name in header.names}, own, told
 
 
 def load_around(path: str | Path, core: int | str, level: int | str | None = None) -> dict[str, Tensor]:
@@ -236,10 +232,6 @@ def _level(name: str, cost: Cost, metrics: Mapping[str, float], made: KeptLevel 
         return Level(name, cost.params, cost.macs, cost.bytes, metrics)
     kinds = {n: (dtype_name(t.dtype), tuple(t.shape)) for n, t in {**made.shared, **made.own}.items()}
     return Level(name, cost.params, cost.macs, plain_bytes(kinds), metrics, own=tuple(made.own), absent=made.absent)
-
-
-def _layers_of(made: Mapping[int, KeptLevel], names: Sequence[str]) -> dict[str, Any]:
-    return {QUANTISED: {names[level]: dict(each.layers) for level, each in made.items()}} if made else {}
 
 
 def _private(

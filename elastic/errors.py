@@ -103,6 +103,10 @@ class NotQuantised(ElasticError, TypeError):
     """A network without quantised layers, where one with some is needed."""
 
 
+class GatedLevel(ElasticError, ValueError):
+    """A level with gates that inputs decide, where one that always computes the same is needed."""
+
+
 class NothingToGate(ElasticError, ValueError):
     """A network without layers that can be gated, or without gates, where some are needed."""
 

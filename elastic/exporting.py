@@ -19,10 +19,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from elastic.errors import ExportError, OutputExists, PathError, UnknownName
+from elastic.errors import ExportError, GatedLevel, OutputExists, PathError, UnknownName
+from elastic.makes import is_gated, kept_state
 from elastic.modes import eval_mode
 from elastic.proofs import prove_equal, relative_error
-from elastic.quantise.packing import packed_state
 from elastic.quantise.qdq import as_qdq, is_quantised
 from elastic.sparse_storage import load_sparse, save_sparse
 from elastic.tensors import stored
@@ -32,6 +32,7 @@ Format = Literal["state-dict", "onnx", "torch-export", "sparse"]
 FORMATS: tuple[str, ...] = get_args(Format)
 SUFFIXES = {"state-dict": ".safetensors", "onnx": ".onnx", "torch-export": ".pt2", "sparse": ".safetensors"}
 STATES = ("state-dict", "sparse")  # weights alone, bit for bit
+GATED_STATES = ("state-dict",)  # what can hold gates
 TOLERANCE = 1e-4  # of the output's scale
 ROUNDED = 0.05  # the same for quantised networks: what lies between two levels goes either way, by a sum's last bit
 
@@ -53,14 +54,19 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
     stays as it is; a state dict keeps its dtypes.
 
     A quantised network becomes ONNX with folded norms and weights of bytes (`elastic.quantise.qdq`), or a state dict of
-    packed levels (`elastic.quantise.packing`).
+    packed levels (`elastic.quantise.packing`). One with gates that inputs decide becomes a state dict alone.
 
-    Raises UnknownName for a format, ExportError if the exporter fails or the result differs from torch by more than
-    1e-4 of the largest output, 0.05 for quantised networks; OutputExists, and PathError as for any file, or for one
-    with another suffix.
+    Raises UnknownName for a format, GatedLevel for one that can't hold gates, ExportError if the exporter fails or the
+    result differs from torch by more than 1e-4 of the largest output, 0.05 for quantised networks; OutputExists, and
+    PathError as for any file, or for one with another suffix.
     """
     check_format(format)
     check_suffix(Path(path), format)
+    if is_gated(model) and format not in GATED_STATES:
+        raise GatedLevel(
+            f"{type(model).__name__} has gates that each input decides, and {format} has no way to say so; export it "
+            "as state-dict, or take its gates out first (`ungated`, `static_twin`)"
+        )
     write, check = {
         "state-dict": (_write_state, _check_state),
         "onnx": (_write_onnx, _check_onnx),
@@ -116,7 +122,7 @@ def _check_state(model: nn.Module, example: Tensor, path: Path) -> float:
 
 
 def _state_of(model: nn.Module) -> dict[str, Tensor]:
-    return packed_state(model) if is_quantised(model) else model.state_dict()
+    return kept_state(model)
 
 
 def _write_sparse(model: nn.Module, example: Tensor, path: Path) -> None:

@@ -102,7 +102,7 @@ class Pruned:
         few = {level: self.tuned[level] for level, bits in enumerate(self.bits) if bits}
         floats = {level: network.state_dict() for level, network in self.tuned.items() if level not in few}
         options.setdefault("tuned", floats)
-        options.setdefault("quantised", few)
+        options.setdefault("made", few)
         options.setdefault("names", self.names)
         save(path, self.whole, self.plan, self.levels, scores=self.scores, **options)
 

@@ -12,9 +12,9 @@ from elastic.errors import InvalidRecipe, OutputExists
 from elastic.metadata import find_level, read_header
 from elastic.planned import load_plan
 from elastic.precision import computable
-from elastic.quantising import check_floats
 from elastic.recipes import Recipe
 from elastic.tensors import take_dtypes
+from elastic.told import check_plain_levels
 from elastic.training import Epoch, is_main, train
 
 WAY = "fine-tuned"  # of a level, in the file's recipe
@@ -37,11 +37,11 @@ def fine_tune(
     level is the teacher; `distil=0` in the recipe leaves it out. `network` gives that of a level, for a file that
     names none. `options` are those of `train`. Of several processes the first alone writes.
 
-    Raises InvalidRecipe for the largest level, InvalidBits for a file with quantised ones, OutputExists before any
-    work, and what `load`, `train` and `save` raise.
+    Raises InvalidRecipe for the largest level, InvalidBits or GatedLevel for a file with levels of another make,
+    OutputExists before any work, and what `load`, `train` and `save` raise.
     """
     header = read_header(path)
-    check_floats(header, path)
+    check_plain_levels(header, path)
     number, last = find_level(header, level), len(header.levels) - 1
     if number == last:
         raise InvalidRecipe(

@@ -21,10 +21,10 @@ from elastic.importance.batches import Batches, batches, joined
 from elastic.metadata import Header, read_header
 from elastic.planned import load_plan
 from elastic.precision import computable
-from elastic.quantising import check_floats
 from elastic.recovery import Progress, reestimate_norms, repair
 from elastic.targets import Target, parse_target
 from elastic.tensors import take_dtypes
+from elastic.told import check_plain_levels
 
 
 def load_width(
@@ -47,7 +47,7 @@ def load_width(
     no data, and what `load_plan` and `repair` raise.
     """
     planned, header = load_plan(path), read_header(path)
-    check_floats(header, path)
+    check_plain_levels(header, path)
     plan = planned.plan
     if planned.scores is None:
         raise FileFormatError(f"{path} holds no scores of units, so nothing says which ones to add; name a level of it")

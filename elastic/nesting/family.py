@@ -17,8 +17,8 @@ from elastic.metadata import Header, read_header
 from elastic.plan import Plan
 from elastic.planned import Planned, load_plan
 from elastic.precision import computable
-from elastic.quantising import check_floats
 from elastic.tensors import take_dtypes
+from elastic.told import check_plain_levels
 from elastic.training import Epoch
 
 Measure = Callable[[nn.Module], Mapping[str, float]]
@@ -57,9 +57,12 @@ class Family:
 
 
 def family_of(path: str | Path, network: Callable[[int], nn.Module] | None = None) -> Family:
-    """Return the levels of a file. Raises InvalidBits for one with quantised levels, and what `load_plan` raises."""
+    """Return the levels of a file.
+
+    Raises InvalidBits or GatedLevel for one with levels of another make, and what `load_plan` raises.
+    """
     header = read_header(path)
-    check_floats(header, path)
+    check_plain_levels(header, path)
     return Family(header, load_plan(path), network or (lambda level: load(path, level)))
 
 

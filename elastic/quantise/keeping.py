@@ -1,11 +1,10 @@
-"""Keeping: a quantised network as one level of a file: what it shares with the others, and what is its own.
+"""Keeping: what layers that round are in a file: tensors of their own, and what stands for the weights that they lack.
 
-Its own are packed levels, steps, and whether inputs have signs; they stand for weights that the level then lacks. What
-a file says of them is plain data: the bits of each layer, and the shape of its weight.
+Their own are packed levels, steps, and whether inputs have signs. What a file says of them is plain data: the bits of
+each layer, and the shape of its weight.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,30 +13,28 @@ from torch import Tensor, nn
 from elastic.errors import CheckpointMismatch, FileFormatError, InvalidBits
 from elastic.quantise.activations import Fixed, InputQuantiser
 from elastic.quantise.bits import Bits, parse_bits
-from elastic.quantise.layers import plain_layers, put_quantisers, quantised_layers
-from elastic.quantise.packing import LEVELS, of_layer, packed_state, weight_of
+from elastic.quantise.layers import plain_layers, put_quantisers, rounding_layers
+from elastic.quantise.packing import LEVELS, of_layer, weight_of
 from elastic.quantise.weights import FixedWeightQuantiser, WeightQuantiser
 
 STEP, SIZE, SIGNED = "weight_quantiser.step", "input_quantiser.size", "input_quantiser.is_signed"
 OWN = (LEVELS, STEP, SIZE, SIGNED)  # of each layer
 
 
-@dataclass(frozen=True, eq=False)
-class KeptLevel:
-    """A quantised network taken apart."""
-
-    shared: Mapping[str, Tensor]  # what every network of its kind has, but for the weights that have levels
-    own: Mapping[str, Tensor]
-    absent: tuple[str, ...]
-    layers: Mapping[str, Any]  # bits and shape of each, as plain data
+def layers_told(network: nn.Module) -> dict[str, Any]:
+    """Return bits and shape of each layer that rounds, by name, as plain data; empty if none does."""
+    layers = rounding_layers(network)
+    return {name: {"bits": str(layer.bits), "shape": list(layer.weight.shape)} for name, layer in layers.items()}
 
 
-def kept_level(network: nn.Module) -> KeptLevel:
-    """Return a quantised network taken apart. Raises NotQuantised for one that is not."""
-    state, layers = packed_state(network), quantised_layers(network)
-    own = {of_layer(name, what): state.pop(of_layer(name, what)) for name in layers for what in OWN}
-    described = {name: {"bits": str(layer.bits), "shape": list(layer.weight.shape)} for name, layer in layers.items()}
-    return KeptLevel(state, own, tuple(of_layer(name, "weight") for name in layers), described)
+def own_names(layers: Iterable[str]) -> list[str]:
+    """Return the names of the tensors that these layers have in a packed state and plain ones have not."""
+    return [of_layer(name, what) for name in layers for what in OWN]
+
+
+def absent_names(layers: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the tensors that these layers lack there."""
+    return tuple(of_layer(name, "weight") for name in layers)
 
 
 def weights_of(state: Mapping[str, Tensor], layers: Mapping[str, Any], file: str) -> dict[str, Tensor]:
@@ -58,7 +55,7 @@ def weights_of(state: Mapping[str, Tensor], layers: Mapping[str, Any], file: str
 
 
 def with_levels(network: nn.Module, state: Mapping[str, Tensor], layers: Mapping[str, Any], file: str) -> nn.Module:
-    """Change a network with the weights that levels stand for to the quantised one, and return it.
+    """Change a network with the weights that levels stand for to one whose layers round, and return it, in eval mode.
 
     Raises FileFormatError if it has no such layers.
     """

@@ -18,13 +18,22 @@ from elastic.quantise.weights import WeightQuantiser
 PLAIN: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # exactly these, no classes of theirs
 
 
-class QuantisedLayer(nn.Module):
-    """What is mixed into a layer; `through` is the layer's own function of inputs, weight and bias."""
+class RoundingLayer(nn.Module):
+    """What all layers have that round their inputs and their weights, whatever else they do."""
 
     input_quantiser: InputQuantiser
     weight_quantiser: WeightQuantiser
     weight: Tensor
     bias: Tensor | None
+
+    @property
+    def bits(self) -> Bits:
+        """The bits of its weights and of its inputs."""
+        return Bits(self.weight_quantiser.bits, self.input_quantiser.bits)
+
+
+class QuantisedLayer(RoundingLayer):
+    """What is mixed into a layer; `through` is the layer's own function of inputs, weight and bias."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what the layer makes of rounded inputs with rounded weights.
@@ -53,11 +62,6 @@ class QuantisedLayer(nn.Module):
         own: Any = self
         return F.linear(inputs, weight, bias) if isinstance(own, nn.Linear) else own._conv_forward(inputs, weight, bias)
 
-    @property
-    def bits(self) -> Bits:
-        """The bits of its weights and of its inputs."""
-        return Bits(self.weight_quantiser.bits, self.input_quantiser.bits)
-
 
 def mixed_into_all(mixin: type[nn.Module], prefix: str) -> dict[type[nn.Module], type[nn.Module]]:
     """Return a class for each kind of plain layer with this mixed into it."""
@@ -78,6 +82,11 @@ def quantised_layers(network: nn.Module) -> dict[str, QuantisedLayer]:
     if not found:
         raise NotQuantised(f"{type(network).__name__} has no quantised layers; give it to `quantised` first")
     return found
+
+
+def rounding_layers(network: nn.Module) -> dict[str, RoundingLayer]:
+    """Return the layers that round, quantised or with more to them, by name; none if no layer does."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, RoundingLayer)}
 
 
 def left_float(network: nn.Module) -> dict[str, str]:

@@ -17,7 +17,7 @@ from elastic.plan import Plan, TensorSpec
 from elastic.quantise.activations import KINDS, RANGES, Ranges, fixed
 from elastic.quantise.bits import Bits, bits_of
 from elastic.quantise.calibrating import inputs_seen
-from elastic.quantise.layers import plain_layers, put_quantisers, quantised_layers, take_quantisers
+from elastic.quantise.layers import plain_layers, put_quantisers, quantised_layers, rounding_layers, take_quantisers
 from elastic.quantise.weights import WEIGHT_STEPS, FixedWeightQuantiser, WeightSteps, weight_quantiser
 
 
@@ -86,7 +86,8 @@ def settled(network: nn.Module) -> nn.Module:
     Weights that were tied have each a tensor of its own. Raises NotQuantised for a network that is not.
     """
     found = copy.deepcopy(network).eval()
-    for layer in quantised_layers(found).values():
+    layers = rounding_layers(found) or quantised_layers(found)
+    for layer in layers.values():
         steps = layer.weight_quantiser.steps(layer.weight).detach().clone()
         layer.weight = nn.Parameter(layer.weight_quantiser(layer.weight).detach())
         layer.weight_quantiser = FixedWeightQuantiser(layer.bits.weights, steps).eval()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from elastic.errors import CheckpointMismatch
 from elastic.metadata import plain_bytes
-from elastic.quantise.layers import quantised_layers
+from elastic.quantise.layers import quantised_layers, rounding_layers
 from elastic.quantise.network import settled
 from elastic.tensors import stored
 
@@ -53,7 +53,7 @@ def packed_state(network: nn.Module) -> dict[str, Tensor]:
     """
     found = settled(network)
     state = found.state_dict()
-    for name, layer in quantised_layers(found).items():
+    for name, layer in rounding_layers(found).items():
         del state[of_layer(name, "weight")]
         numbers = layer.weight_quantiser.levels(layer.weight).cpu().numpy()
         state[of_layer(name, LEVELS)] = torch.from_numpy(packed(numbers, layer.bits.weights))

@@ -50,7 +50,7 @@ def save_into(live: Live, kind: type[nn.Module], network: Any, folder: Path, *, 
         {level: states[level] for level in states if level != last},
         recipe={},
         metrics={level.name: level.metrics for level, same in zip(header.levels, as_saved, strict=True) if same},
-        quantised=_plain_levels(network, list(live.packed)),
+        made=_plain_levels(network, list(live.packed)),
         contract=header.contract,
         overwrite=overwrite,
     )  # fmt: skip

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.checkpoint import layers_of_level
 from elastic.errors import FileFormatError, LiveNetwork
 from elastic.metadata import read_level
 from elastic.quantise.activations import InputQuantiser
@@ -22,6 +21,7 @@ from elastic.quantise.packing import LEVELS, of_layer
 from elastic.quantise.weights import WeightQuantiser
 from elastic.runtime.stores import Layout, shape_at
 from elastic.tensors import restored
+from elastic.told import GATED, QUANTISED, told_of_level
 
 Quantisers = list[tuple[nn.Module, InputQuantiser, WeightQuantiser]]  # of layers
 
@@ -80,7 +80,13 @@ def packed_levels(network: nn.Module, layout: Layout, *, keeps_dtypes: bool) -> 
 
 def _packed(network: nn.Module, layout: Layout, level: int, keeps_dtypes: bool) -> PackedLevel:
     of, file = layout.header.levels[level], str(layout.path)
-    layers = layers_of_level(layout.header, level)
+    told = told_of_level(layout.header, level)
+    if GATED in told:
+        raise LiveNetwork(
+            f"{file}: level {of.name!r} has gates that inputs decide, which a live network can't put in and take out; "
+            "`elastic.checkpoint.load` gives that level's network"
+        )
+    layers = told.get(QUANTISED, {})
     if not layers or {of_layer(name, "weight") for name in layers} != set(of.absent):
         raise LiveNetwork(
             f"{file}: level {of.name!r} has tensors of its own that are not said to be weights of few bits; no live "

@@ -38,7 +38,7 @@ def path(tmp_path_factory):
         1: quantised(pruned.level(1), [IMAGES], "W4A4,fc=float"),
         3: quantised(pruned.whole, [IMAGES], "W8A8"),
     }
-    pruned.save(path, model_name=NETWORK, names=NAMES, quantised=few, tuned={}, input={})
+    pruned.save(path, model_name=NETWORK, names=NAMES, made=few, tuned={}, input={})
     return path
 
 
@@ -202,7 +202,7 @@ def test_wirings_switch_to_the_bits_of_levels_alone(name, tmp_path):
     tied = [f"{each.removesuffix('.weight')}=float" for each in plan.aliases]  # of several names, which none can lack
     small, middle = (checkpoint.load(path, level, model=copy.deepcopy(model)) for level in (0, 1))
     few = {0: quantised(small, [example], ["W8A8", *tied]), 1: quantised(middle, [example], ["W3A5", *tied])}
-    elastic.save(path, model, plan, levels, quantised=few, overwrite=True)
+    elastic.save(path, model, plan, levels, made=few, overwrite=True)
     net = elastic.load(path, model=copy.deepcopy(model))
     for level in (0, 1, 2, 1, 0):
         alone = checkpoint.load(path, level, model=copy.deepcopy(model))

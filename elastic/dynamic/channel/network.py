@@ -32,7 +32,7 @@ def channel_gated(
     gating = gating or ChannelGating()
     network = copy.deepcopy(model).eval()
     behind = followings(network, example)
-    for name, layer in chosen_layers(network, behind, gating.layers, partial(_reason, gating)).items():
+    for name, layer in chosen_layers(network, behind, gating.layers, partial(reason_against, gating)).items():
         norm = behind[name].norm if gating.norms == "two" else None
         second = None if norm is None else network.get_submodule(norm)
         put_gate(layer, gating, second, _is_two_sided(gating, behind[name]))
@@ -79,7 +79,8 @@ def _is_two_sided(gating: ChannelGating, behind: Following) -> bool:
     return behind.is_bounded if gating.sides == "auto" else gating.sides == "two"
 
 
-def _reason(gating: ChannelGating, name: str, layer: nn.Module) -> str | None:
+def reason_against(gating: ChannelGating, name: str, layer: nn.Module) -> str | None:
+    """Return why a convolution can't have such gates, None if it can."""
     own: Any = layer
     if own.groups != 1:
         return f"it has {own.groups} groups already"

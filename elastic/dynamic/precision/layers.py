@@ -15,8 +15,7 @@ from elastic.dynamic.opening import chosen, column, opened, pooled
 from elastic.dynamic_gating import PrecisionGating
 from elastic.errors import NothingToGate
 from elastic.quantise.activations import InputQuantiser
-from elastic.quantise.bits import Bits
-from elastic.quantise.layers import mixed_into_all
+from elastic.quantise.layers import RoundingLayer, mixed_into_all
 from elastic.quantise.weights import WeightQuantiser
 
 
@@ -47,14 +46,10 @@ class PrecisionGate(nn.Module):
         return (self.threshold - self.gating.target).abs().sum()
 
 
-class PrecisionGated(nn.Module):
+class PrecisionGated(RoundingLayer):
     """What is mixed into a convolution."""
 
     gate: PrecisionGate
-    input_quantiser: InputQuantiser
-    weight_quantiser: WeightQuantiser
-    weight: Tensor
-    bias: Tensor | None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what all bits of the inputs make where gates are open, what the high ones make elsewhere."""
@@ -76,11 +71,6 @@ class PrecisionGated(nn.Module):
             cut = (values / step).round().div(low).trunc() * low * step - values
         high: Tensor = values + cut
         return high
-
-    @property
-    def bits(self) -> Bits:
-        """The bits of its weights and of its inputs."""
-        return Bits(self.weight_quantiser.bits, self.input_quantiser.bits)
 
 
 MIXED = mixed_into_all(PrecisionGated, "PrecisionGated")
