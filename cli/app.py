@@ -13,6 +13,7 @@ from elastic.cli import (
     compare,
     demo,
     doctor,
+    dynamic,
     evaluate,
     export,
     fine_tune,
@@ -48,6 +49,7 @@ app.command("nest")(nest.nest)
 app.command("soft-prune")(soft_prune.soft_prune)
 app.command("quantise")(quantise.quantise)
 app.add_typer(gate.app, name="gate")
+app.add_typer(dynamic.app, name="dynamic")
 app.command("attention")(attention.attention)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)

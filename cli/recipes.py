@@ -67,7 +67,10 @@ def _option(model: type[BaseModel], name: str, defaults: Mapping[str, Any]) -> i
     kind: Any = field.annotation
     default = defaults.get(name, field.default)
     if get_origin(kind) is tuple:
-        kind, default = list[float], list(default)
+        kind, default = (
+            list[str] if get_args(kind)[0] is str else list[float],
+            None if default is None else list(default),
+        )
     elif any(get_origin(each) is Literal for each in (kind, *get_args(kind))):
         kind = str | None if type(None) in get_args(kind) else str
     if default is None and type(None) not in get_args(kind):

@@ -20,6 +20,8 @@ VERBS = [
     "gate weights",
     "gate adaptive",
     "attention",
+    "dynamic channel",
+    "dynamic precision",
 ]
 
 

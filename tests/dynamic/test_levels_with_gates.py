@@ -238,6 +238,7 @@ def test_precision_gates_of_other_bits_than_their_layers_are_refused(gated, tmp_
         checkpoint.load(changed_header(gated, tmp_path / "n.safetensors", change), 1)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_of_gates_goes_on_to_the_same_file(floats, some, tmp_path):
     class Stopped(Exception):
         pass

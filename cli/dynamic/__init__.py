@@ -1,0 +1,10 @@
+"""`elastic dynamic`: gates on levels of a file that each position of an input decides."""
+
+import typer
+
+from elastic.cli.dynamic.channel import channel
+from elastic.cli.dynamic.precision import precision
+
+app = typer.Typer(help="Let inputs decide what is computed.", rich_markup_mode=None, no_args_is_help=True)
+app.command("channel")(channel)
+app.command("precision")(precision)
