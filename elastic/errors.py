@@ -115,5 +115,9 @@ class MaskMismatch(ElasticError, ValueError):
     """A mask of gates, a base or weights that don't fit the convolution that is to be skipped."""
 
 
+class CannotSkip(ElasticError, ValueError):
+    """A gated network or layer that can't leave out what is behind closed gates."""
+
+
 class InvalidReport(ElasticError, ValueError):
     """A report with parts that can't be shown, or can't be files of their own."""

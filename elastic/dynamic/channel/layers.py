@@ -80,6 +80,7 @@ class ChannelGated(nn.Module):
     bias: Tensor | None
     is_normed: bool  # the norm behind it has a second one for base sums
     passed: tuple[Tensor, Tensor] | None  # to that norm: base outputs and gates
+    masked_because: str | None = None  # in a network that skips: why this layer does not
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return full sums where gates are open and base sums elsewhere; with two norms full sums, the norm chooses."""
@@ -94,15 +95,20 @@ class ChannelGated(nn.Module):
 
     def base_sums(self, inputs: Tensor) -> Tensor:
         """Return what the layer makes of the channels of the base path."""
+        weight, read, groups = self.base_path()
+        return self._convolved(inputs[:, read], weight, groups)
+
+    def base_path(self) -> tuple[Tensor, slice | Tensor, int]:
+        """Return the weights of the base path, the input channels that it reads, and its groups."""
         own: Any = self
         parts, gating = self.gate.gating.parts, self.gate.gating
         if gating.base == "first":
             first = base_channels(own.in_channels, gating)
-            return self._convolved(inputs[:, :first], self.weight[:, :first], 1)
+            return self.weight[:, :first], slice(first), 1
         read = group_channels(own.in_channels, gating)
         rows = self.weight.chunk(parts)
         grouped = torch.cat([each[:, channels] for each, channels in zip(rows, read, strict=True)])
-        return self._convolved(inputs[:, read.flatten()] if gating.shuffle else inputs, grouped, parts)
+        return grouped, read.flatten() if gating.shuffle else slice(None), parts
 
     def behind_norm(self, norm: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
         """Return normed full sums where gates are open, base sums with their own norm elsewhere: the norm's hook."""

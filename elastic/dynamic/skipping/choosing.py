@@ -98,12 +98,25 @@ def choose(
     return Choice(statistics.median(dense), {name: curves[name] for name in curves if name in fastest - dear})
 
 
-def choice_for(choices: MutableMapping[str, Choice], part: Conditional, inputs: Tensor, mask: Tensor) -> Choice:
+def choice_for(
+    choices: MutableMapping[str, Choice],
+    part: Conditional,
+    inputs: Tensor,
+    mask: Tensor,
+    *,
+    runs: int = 5,
+    clock: Clock = time.perf_counter,
+) -> Choice:
     """Return the choice for a layer and shapes; change `choices` to hold it if it had to be measured."""
     name = name_of(part, inputs, mask)
     if name not in choices:
-        choices[name] = choose(part, inputs, mask)
+        choices[name] = choose(part, inputs, mask, runs=runs, clock=clock)
     return choices[name]
+
+
+def known_choice(choices: Mapping[str, Choice], part: Conditional, inputs: Tensor, mask: Tensor) -> Choice | None:
+    """Return the choice for a layer and shapes, None if it was not measured."""
+    return choices.get(name_of(part, inputs, mask))
 
 
 def name_of(part: Conditional, inputs: Tensor, mask: Tensor) -> str:

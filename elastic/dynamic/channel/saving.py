@@ -1,0 +1,145 @@
+"""Saving: what gates leave out in theory beside what skipping saves by the clock, for each layer and the network."""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.dynamic.channel.inference import BatchNorm, skipping_layers
+from elastic.dynamic.channel.layers import ChannelGated, channel_gates
+from elastic.dynamic.channel.network import ungated
+from elastic.dynamic.counting import in_all, reset, spent
+from elastic.dynamic.skipping.choosing import Clock
+from elastic.errors import CannotSkip
+from elastic.modes import eval_mode
+from elastic.reporting.numbers import Cell
+from elastic.reporting.tables import Table
+
+TOTAL = "in all"
+Runs = Mapping[str, Callable[[], Any]]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """One layer, or the network: shares of MACs and of open positions, and median seconds of a batch."""
+
+    name: str
+    computed: float  # of the dense MACs
+    open: float
+    dense: float
+    masked: float
+    skipping: float
+
+    @property
+    def in_theory(self) -> float:
+        """How many times less was computed than in the dense layer."""
+        return 1 / self.computed
+
+    @property
+    def measured(self) -> float:
+        """How many times faster skipping was than the dense layer."""
+        return self.dense / self.skipping
+
+
+def savings(
+    network: nn.Module,
+    skipping: nn.Module,
+    images: Tensor,
+    *,
+    elsewhere: int = 0,
+    runs: int = 11,
+    clock: Clock = time.perf_counter,
+) -> tuple[Saving, ...]:
+    """Return what was saved on these images in each layer that skips, and last in the whole network.
+
+    `skipping` is what `skipping_network` made of `network`; both stay as they are. The dense network has no gates; all
+    three lie with channels last, run in turns, and have one round of warm-up. A dense layer is the convolution alone,
+    as if a norm behind it were folded; a masked or skipping one has the norm that its gates choose for. In the whole
+    network no norm is folded but those. `elsewhere` are the MACs of all other layers for an image (`Price.elsewhere`);
+    without it the last share is that of gated layers.
+
+    Raises NothingToGate without gates, CannotSkip for a network that does not skip.
+    """
+    if not skipping_layers(skipping):
+        raise CannotSkip(f"{type(skipping).__name__} does not skip; give what `skipping_network` made of the gated one")
+    masked, skips = copy.deepcopy(network), copy.deepcopy(skipping)
+    dense = ungated(network).eval()
+    for one in (dense, masked):
+        one.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)
+    with eval_mode(masked), torch.inference_mode():
+        reset(skips)
+        seen = _inputs_seen(skips, images)
+        cost = spent(skips)
+        found = []
+        for name, inputs in seen.items():
+            seconds = _seconds(_layer_runs(name, dense, masked, skips, inputs), runs, clock)
+            found.append(Saving(name, cost[name].share, cost[name].open_share, *seconds))
+        whole = in_all(cost, elsewhere)
+        networks = {"dense": dense, "masked": masked, "skipping": skips}
+        seconds = _seconds({name: partial(each, images) for name, each in networks.items()}, runs, clock)
+    return *found, Saving(TOTAL, whole.share, whole.open_share, *seconds)
+
+
+def savings_table(found: tuple[Saving, ...]) -> Table:
+    """Return theory and measurement side by side, in milliseconds."""
+    heads = ("layer", "open %", "MACs %", "dense ms", "masked ms", "skipping ms", "fewer MACs", "faster")
+    rows = tuple(_row(each) for each in found)
+    return Table("savings", "What skipping saves, in theory and by the clock", heads, rows)
+
+
+def _row(each: Saving) -> tuple[Cell, ...]:
+    shares = 100 * each.open, 100 * each.computed
+    milliseconds = 1e3 * each.dense, 1e3 * each.masked, 1e3 * each.skipping
+    return (each.name, *shares, *milliseconds, each.in_theory, each.measured)
+
+
+def _inputs_seen(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Return what each layer that skips reads, by name, in the order of the run."""
+    seen: dict[str, Tensor] = {}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda layer, inputs: seen.__setitem__(name, inputs[0].clone())
+
+    handles = [layer.register_forward_pre_hook(look(name)) for name, layer in skipping_layers(network).items()]
+    try:
+        network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _layer_runs(name: str, dense: nn.Module, masked: nn.Module, skips: nn.Module, inputs: Tensor) -> Runs:
+    gated: Any = channel_gates(masked)[name]
+    norm = _norm_of(gated, masked)
+    plain, fast = dense.get_submodule(name), skips.get_submodule(name)
+    return {
+        "dense": lambda: plain(inputs),
+        "masked": lambda: gated(inputs) if norm is None else norm(gated(inputs)),
+        "skipping": lambda: fast(inputs),
+    }
+
+
+def _norm_of(layer: ChannelGated, network: nn.Module) -> nn.Module | None:
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    hooks = [(norm, getattr(hook, "__self__", None)) for norm in norms for hook in norm._forward_hooks.values()]
+    return next((norm for norm, owner in hooks if owner is layer), None)
+
+
+def _seconds(ways: Runs, runs: int, clock: Clock) -> tuple[float, ...]:
+    """Return the median of each, in turns, after a warm-up."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(runs + 1):
+        for name, way in ways.items():
+            begin = clock()
+            way()
+            if number:
+                times[name].append(clock() - begin)
+    return tuple(statistics.median(found) for found in times.values())
