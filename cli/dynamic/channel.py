@@ -32,7 +32,7 @@ def channel(
     A smaller level is replaced, the largest stays, and gets a gated one below it; it is the teacher. The folder has
     each epoch, tables, pictures and a page.
 
-    Example: elastic dynamic channel n.safetensors --level 50% --budget 0.6 --data cifar10:data -o gated.safetensors
+    Example: elastic dynamic channel net.safetensors --budget 0.6 --data cifar10:data -o gated.safetensors
     """
     from elastic.dynamic_gating import channel_gating_of
 
