@@ -36,7 +36,7 @@ def table(records: Mapping[str, Record]) -> str:
         whole = " and ".join(str(epochs) for epochs in record["whole"])
         parts += [
             "Top-1 on the 10,000 test images of CIFAR-10, in percent, of the last epoch. "
-            f"{record['training_seconds'] / 60:.0f} minutes of training on {record['threads']} thread: "
+            f"{record['training_seconds'] / 60:.0f} minutes of training, threads: {record['threads']}; "
             f"{settings['rounds']} round for each size (attention on {settings['images']:.0%} of the images, up to "
             f"{settings['recovery']} epoch of recovery), {record['fine_tune']} epochs of tuning, {whole} for the "
             f"whole network in {' and '.join(record['bits'])} (0: calibrated alone); batch {recipe['batch']}, distil "
@@ -46,8 +46,9 @@ def table(records: Mapping[str, Record]) -> str:
             f"test data; its drops are from its own {DENSE}; in W4A8 it has {W4A8}. "
             "Settled: masked, which is what was cut, to the digit; recovered: repaired without labels.",
             markdown(HEAD, rows(record)),
+            "![Accuracy against bytes, with the Pareto front over bits and pruning](attention-table.png)",
         ]
-    parts.append(setting(("torch",), records.values(), "one thread"))
+    parts.append(setting(("torch",), records.values(), "threads as said"))
     return "\n\n".join(parts)
 
 

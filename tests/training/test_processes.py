@@ -58,6 +58,7 @@ def test_two_processes_make_the_weights_that_one_makes(one, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_two_processes_round_as_one_rounds(tmp_path):
     one, two = (trained_by(number, tmp_path / f"{number}.safetensors", "rounded") for number in (1, 2))
     for name, tensor in one.items():
