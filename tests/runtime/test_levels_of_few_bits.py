@@ -94,7 +94,7 @@ def test_nothing_is_left_of_a_level_that_was_visited(path):
     for level in FEW:
         net.switch(level)
     net.switch("full")
-    assert bytes_alive() == before
+    assert bytes_alive() <= before  # what other tests left may go meanwhile
 
 
 def test_memory_is_that_of_the_file_and_at_few_bits_one_level_more(path):
@@ -109,7 +109,8 @@ def test_memory_is_that_of_the_file_and_at_few_bits_one_level_more(path):
 
 def bytes_alive():
     gc.collect()
-    return bytes_of([each for each in gc.get_objects() if issubclass(type(each), torch.Tensor)])  # asks no module
+    kinds = (torch.Tensor, torch.nn.Parameter)  # by class, which asks no module; not what exporters make up
+    return bytes_of([each for each in gc.get_objects() if type(each) in kinds and each.device.type == "cpu"])
 
 
 def bytes_of(tensors):
