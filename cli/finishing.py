@@ -27,10 +27,19 @@ def save_tested(output: Path, pruned: "Pruned", opened: "Opened", top1: Sequence
     )
 
 
-def finish(output: Path, files: "Files", report: "Report", told: dict[str, Any], seen: str, json: bool) -> None:
+def finish(
+    output: Path,
+    files: "Files",
+    report: "Report",
+    told: dict[str, Any],
+    seen: str,
+    json: bool,
+    lines: Sequence[str] = (),
+) -> None:
     """Write the page of a run whose file is written, delete what it could have gone on with, and print the levels.
 
-    `told` is what programs are told beside the levels; `seen` says what people find on the page.
+    `told` is what programs are told beside the levels; `seen` says what people find on the page, `lines` what they are
+    told beside the levels.
     """
     from elastic.metadata import read_header
     from elastic.reporting import write_report
@@ -42,6 +51,8 @@ def finish(output: Path, files: "Files", report: "Report", told: dict[str, Any],
 
     def render() -> None:
         show_levels(rows)
+        for line in lines:
+            say(line)
         say(f"{output}: {len(rows)} levels in {size_text(written)}; {page}: {seen}")
 
     show(result, json, render)

@@ -1,5 +1,6 @@
 """What both verbs of dynamic gates do: gate levels of a file, look at them, write the folder, print what came out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.finishing import finish
 from elastic.cli.gate.files import Files, Folder
-from elastic.cli.printing import say, show
-from elastic.cli.training import Bars, Resume, Trackers, rows_of, show_levels, tell
+from elastic.cli.training import Bars, Resume, Trackers, rows_of, tell
 from elastic.recipes import Recipe
-from elastic.sizes import size_text
 
 if TYPE_CHECKING:
     from elastic.dynamic_gating import ChannelGating, PrecisionGating
@@ -61,7 +61,6 @@ def run(
     from elastic.dynamic.report import report_of
     from elastic.dynamic.seeing import see
     from elastic.dynamic_levels import gate_levels_dynamically
-    from elastic.reporting import write_report
     from elastic.training import is_main
 
     check_output(output, how.overwrite)
@@ -90,21 +89,14 @@ def run(
         if level.name in told:
             network = load_level(output, made, number, how.model).float()
             seen.append(see(level, network, loader, maps=how.maps, epochs=told[level.name]))
-    rows, written = rows_of(made), output.stat().st_size
-    page = write_report(report_of(seen, rows, gating, str(file)), files.folder, overwrite=True)
-    files.delete_what_is_over()
-    computed = {each.level.name: each.spending.as_json() for each in seen}
-    epochs = {name: [epoch.model_dump() for epoch in each] for name, each in told.items()}
+    report = report_of(seen, rows_of(made), gating, str(file))
     result = {
-        "output": str(output), "bytes": written, "levels": rows, "computed": computed, "epochs": epochs,
-        "report": str(page),
-    }  # fmt: skip
+        "computed": {each.level.name: each.spending.as_json() for each in seen},
+        "epochs": {name: [epoch.model_dump() for epoch in each] for name, each in told.items()},
+    }
+    lines = [_line(each.level.name, each.level.metrics) for each in seen]
+    finish(output, files, report, result, "what was computed where", how.json, lines)
 
-    def render() -> None:
-        show_levels(rows)
-        for each in seen:
-            metrics = each.level.metrics
-            say(f"{each.level.name}: {metrics['open']:.1f} % of gates open, {metrics['computed']:.1f} % computed")
-        say(f"{output}: {len(rows)} levels in {size_text(written)}; {page}: what was computed where")
 
-    show(result, how.json, render)
+def _line(name: str, metrics: Mapping[str, float]) -> str:
+    return f"{name}: {metrics['open']:.1f} % of gates open, {metrics['computed']:.1f} % computed"
