@@ -25,7 +25,7 @@ Group = Mapping[str, Any]
 
 def gates_told(network: nn.Module) -> list[Group]:
     """Return what there is to say of a network's dynamic gates, as plain data; empty if it has none."""
-    norms, groups = _norms_behind(network), dict[tuple[str, Deciding], dict[str, str | None]]()
+    norms, groups = channel.choosing_norms(network), dict[tuple[str, Deciding], dict[str, str | None]]()
     for name, module in network.named_modules():
         if isinstance(module, channel.ChannelGated):
             groups.setdefault(("channel", module.gate.gating), {})[name] = norms.get(name)
@@ -74,7 +74,7 @@ def _put(
             raise TypeError(f"{norm} behind it is no batch norm")
         channel.put_gate(layer, gating, behind, _gate(name) + "threshold_above" in own)
     elif isinstance(gating, PrecisionGating):
-        if not isinstance(layer, QuantisedLayer) or "Linear" in type(layer).__name__:
+        if isinstance(layer, nn.Linear) or not isinstance(layer, QuantisedLayer):
             raise TypeError("it is no convolution that rounds")
         inputs, weights = layer.input_quantiser, layer.weight_quantiser
         if (inputs.bits, weights.bits) != (gating.bits, gating.weight_bits) or gating.prediction_bits >= gating.bits:
@@ -98,17 +98,6 @@ def _read(groups: Any, file: str) -> list[tuple[str, Deciding, dict[str, str | N
         ]
     except (KeyError, TypeError, AttributeError, InvalidRecipe) as reason:
         raise FileFormatError(f"{file}: what it says of its gates can't be read: {reason}; damaged") from None
-
-
-def _norms_behind(network: nn.Module) -> dict[str, str]:
-    """Return the norms that choose by the gates of a layer, by the layer's name."""
-    names = {id(module): name for name, module in network.named_modules()}
-    owners = {
-        norm: getattr(hook, "__self__", None)
-        for norm, module in network.named_modules()
-        for hook in module._forward_hooks.values()
-    }
-    return {names[id(layer)]: norm for norm, layer in owners.items() if isinstance(layer, channel.ChannelGated)}
 
 
 def _gate(layer: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from elastic.dynamic.channel.layers import ChannelGated, channel_gates
+from elastic.dynamic.channel.layers import ChannelGated, channel_gates, choosing_norms
 from elastic.dynamic.channel.splitting import Skipping
 from elastic.dynamic.counting import reset
 from elastic.dynamic.skipping import Choice, choice_for, known_choice
@@ -113,11 +113,7 @@ def _wanted(gated: Sequence[str], patterns: Sequence[str]) -> set[str]:
 
 def _norms(network: nn.Module, example: Example) -> dict[str, tuple[str, int]]:
     """Return the norm that chooses for a layer, and how often it runs, by the layer's name."""
-    gates = {id(layer): name for name, layer in channel_gates(network).items()}
-    found, ran = dict[str, str](), Counter[str]()
-    for norm, module in network.named_modules():
-        of = [gates.get(id(getattr(hook, "__self__", None))) for hook in module._forward_hooks.values()]
-        found |= {name: norm for name in of if name is not None}
+    found, ran = choosing_norms(network), Counter[str]()
     handles = [
         network.get_submodule(norm).register_forward_pre_hook(lambda *_, norm=norm: ran.update([norm]))
         for norm in set(found.values())

@@ -153,6 +153,17 @@ def channel_gates(network: nn.Module) -> dict[str, ChannelGated]:
     return found
 
 
+def choosing_norms(network: nn.Module) -> dict[str, str]:
+    """Return the norm that chooses by the gates of a layer, where one does, by the layer's name."""
+    gates = {id(layer): name for name, layer in network.named_modules() if isinstance(layer, ChannelGated)}
+    return {
+        gates[owner]: norm
+        for norm, module in network.named_modules()
+        for hook in module._forward_hooks.values()
+        if (owner := id(getattr(hook, "__self__", None))) in gates
+    }
+
+
 def put_gate(layer: nn.Module, gating: ChannelGating, norm: nn.Module | None, is_two_sided: bool) -> None:
     """Change a convolution to one with gates, and the norm behind it, if one is given, to choose by them."""
     gate = ChannelGate(layer, gating, norm, is_two_sided)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.dynamic.channel.inference import BatchNorm, skipping_layers
-from elastic.dynamic.channel.layers import ChannelGated, channel_gates
+from elastic.dynamic.channel.inference import skipping_layers
+from elastic.dynamic.channel.layers import channel_gates, choosing_norms
 from elastic.dynamic.channel.network import ungated
 from elastic.dynamic.counting import in_all, reset, spent
 from elastic.dynamic.skipping.choosing import Clock
@@ -118,19 +118,14 @@ def _inputs_seen(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 def _layer_runs(name: str, dense: nn.Module, masked: nn.Module, skips: nn.Module, inputs: Tensor) -> Runs:
     gated: Any = channel_gates(masked)[name]
-    norm = _norm_of(gated, masked)
+    norm = choosing_norms(masked).get(name)
+    behind = None if norm is None else masked.get_submodule(norm)
     plain, fast = dense.get_submodule(name), skips.get_submodule(name)
     return {
         "dense": lambda: plain(inputs),
-        "masked": lambda: gated(inputs) if norm is None else norm(gated(inputs)),
+        "masked": lambda: gated(inputs) if behind is None else behind(gated(inputs)),
         "skipping": lambda: fast(inputs),
     }
-
-
-def _norm_of(layer: ChannelGated, network: nn.Module) -> nn.Module | None:
-    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
-    hooks = [(norm, getattr(hook, "__self__", None)) for norm in norms for hook in norm._forward_hooks.values()]
-    return next((norm for norm, owner in hooks if owner is layer), None)
 
 
 def _seconds(ways: Runs, runs: int, clock: Clock) -> tuple[float, ...]:
