@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.quantise.rounding import best_step, levels, positive, rounded, slowed
+from elastic.training.processes import largest_over_processes
 
 Ranges = Literal["average", "pact", "learned"]
 RANGES: tuple[str, ...] = get_args(Ranges)
@@ -94,7 +95,8 @@ class Average(InputQuantiser):
         """Return inputs in multiples of the step; in training the average moves first."""
         if self.training:
             with torch.no_grad():
-                self.top.lerp_(_largest(inputs).to(self.top.dtype), MOMENTUM)
+                largest = largest_over_processes(inputs.abs().amax().float())
+                self.top.lerp_(largest.to(self.top.dtype), MOMENTUM)
         return super().forward(inputs)
 
     def step(self) -> Tensor:
@@ -164,14 +166,6 @@ class Fixed(InputQuantiser):
 
     def _begin(self, seen: Seen, step: Tensor) -> None:
         self.size.copy_(step)
-
-
-def _largest(inputs: Tensor) -> Tensor:
-    """Return the largest magnitude of a batch, over the parts of all processes."""
-    found = inputs.abs().amax().float()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
-    return found
 
 
 KINDS: Mapping[str, type[InputQuantiser]] = {"average": Average, "pact": Pact, "learned": Learned}

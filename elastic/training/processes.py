@@ -41,6 +41,14 @@ def sum_over_processes(part: Tensor) -> Tensor:
     return found
 
 
+def largest_over_processes(part: Tensor) -> Tensor:
+    """Return the largest of what the processes have, element by element, the same in all of them."""
+    found = part.detach().clone()
+    if count_processes() > 1:
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+    return found
+
+
 def leave_processes() -> None:
     """Leave the other processes, at the end of a program: who just exits may be caught in the middle of a message."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
