@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from elastic.errors import NothingToPrune, TraceError
 from elastic.plan import Plan
-from elastic.quantise.folding import BatchNorm, factor_of, folding_pairs
+from elastic.quantise.folding import BatchNorm, factor_of, folded_bias, folding_pairs
 from elastic.quantise.layers import QuantisedLayer, quantised_layers
 from elastic.quantise.network import unquantised
 from elastic.tracing import trace
@@ -79,13 +79,9 @@ def in_steps(bias: Tensor, steps: Tensor) -> Tensor | None:
 
 def _align_norm(layer: QuantisedLayer, norm: nn.Module) -> None:
     assert isinstance(norm, BatchNorm)
-    assert norm.running_mean is not None
     bias: Tensor | None = norm.bias
-    if bias is None:
-        return
-    factor = factor_of(norm)
-    moved = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
-    bias.add_(_to_grid(moved * factor + bias, sum_steps(layer) * factor.abs()))
+    if bias is not None:
+        bias.add_(_to_grid(folded_bias(layer, norm), sum_steps(layer) * factor_of(norm).abs()))
 
 
 def _to_grid(bias: Tensor, steps: Tensor) -> Tensor:

@@ -92,15 +92,20 @@ def _fold(layer: nn.Module, norm: nn.Module) -> None:
     """Change a settled layer to one that does what the norm did behind it."""
     assert isinstance(layer, QuantisedLayer)
     assert isinstance(norm, BatchNorm)
-    assert norm.running_mean is not None
     factor = factor_of(norm)
-    moved = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
-    bias = moved * factor
     numbers = layer.weight_quantiser.levels(layer.weight) * _column(factor.sign(), layer.weight)
     step = layer.weight_quantiser.steps(layer.weight) * factor.abs()
     layer.weight_quantiser.step = positive(step)
     layer.weight = nn.Parameter(numbers * _column(step, layer.weight))
-    layer.bias = nn.Parameter(bias if norm.bias is None else bias + norm.bias)
+    layer.bias = nn.Parameter(folded_bias(layer, norm))
+
+
+def folded_bias(layer: QuantisedLayer, norm: "BatchNorm") -> Tensor:
+    """Return the bias of a layer with the norm behind it folded into it, [out]."""
+    assert norm.running_mean is not None
+    moved = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
+    bias = moved * factor_of(norm)
+    return bias if norm.bias is None else bias + norm.bias
 
 
 def factor_of(norm: "BatchNorm") -> Tensor:

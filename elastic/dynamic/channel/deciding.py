@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from elastic.dynamic.channel.layers import ChannelGate
 from elastic.dynamic.opening import column, without_few
 from elastic.dynamic_gating import ChannelGating
+from elastic.quantise.folding import factor_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,7 @@ class Scoring:
 def affine(norm: nn.modules.batchnorm._BatchNorm) -> tuple[Tensor, Tensor]:
     """Return what a norm with running statistics multiplies each channel with in eval mode, and what it adds."""
     assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * norm.weight
+    scale = factor_of(norm)
     shift = -norm.running_mean * scale
     return scale.detach(), (shift if norm.bias is None else shift + norm.bias).detach()
 
