@@ -113,16 +113,12 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
 def _write_state(model: nn.Module, example: Tensor, path: Path) -> None:
     from elastic.metadata import write_plain
 
-    write_plain(path, {name: stored(t) for name, t in _state_of(model).items()}, overwrite=True)
+    write_plain(path, {name: stored(t) for name, t in kept_state(model).items()}, overwrite=True)
 
 
 def _check_state(model: nn.Module, example: Tensor, path: Path) -> float:
-    prove_equal(read_weights(path), _state_of(model))
+    prove_equal(read_weights(path), kept_state(model))
     return 0.0
-
-
-def _state_of(model: nn.Module) -> dict[str, Tensor]:
-    return kept_state(model)
 
 
 def _write_sparse(model: nn.Module, example: Tensor, path: Path) -> None:

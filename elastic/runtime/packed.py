@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from elastic.errors import FileFormatError, LiveNetwork
 from elastic.metadata import read_level
 from elastic.quantise.activations import InputQuantiser
-from elastic.quantise.keeping import OWN, SIGNED, SIZE, STEP, quantisers_of, weights_of
+from elastic.quantise.keeping import SIGNED, SIZE, STEP, absent_names, own_names, quantisers_of, weights_of
 from elastic.quantise.layers import QuantisedLayer, take_quantisers
 from elastic.quantise.packing import LEVELS, of_layer
 from elastic.quantise.weights import WeightQuantiser
@@ -42,7 +42,7 @@ class PackedLevel:
         Raises FileFormatError if weights are not whole.
         """
         unpacked = weights_of(self.kept, self.layers, self.file)
-        own = {of_layer(name, what) for name in self.layers for what in OWN}
+        own = set(own_names(self.layers))
         found = {name: tensor for name, tensor in self.kept.items() if name not in own} | unpacked
         return {name: tensor.to(self.like[name].device, self.like[name].dtype) for name, tensor in found.items()}
 
@@ -87,7 +87,7 @@ def _packed(network: nn.Module, layout: Layout, level: int, keeps_dtypes: bool) 
             "`elastic.checkpoint.load` gives that level's network"
         )
     layers = told.get(QUANTISED, {})
-    if not layers or {of_layer(name, "weight") for name in layers} != set(of.absent):
+    if not layers or set(absent_names(layers)) != set(of.absent):
         raise LiveNetwork(
             f"{file}: level {of.name!r} has tensors of its own that are not said to be weights of few bits; no live "
             "network can be that level, `elastic.metadata.read_level` gives its tensors"
