@@ -13,7 +13,6 @@ elastic file, and bytes are those that its header tells. A run that was stopped 
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,13 +20,13 @@ from attention_table import picture, table
 from isolated import Record
 from one_shot_networks import CASES, Subject, opened
 from records import add_record, read_records
+from short_training import add_options, recipe_of
 
 import elastic
 from elastic.alternating import alternation_of
 from elastic.checkpoint import load
 from elastic.data import divided
 from elastic.metadata import read_header
-from elastic.recipes import Recipe
 
 CASE = next(case for case in CASES if case.name == "resnet32_cifar10")
 HELD_OUT = 0.05
@@ -44,13 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fine-tune", type=int, default=2, help="epochs of each network that was cut")
     parser.add_argument("--learning-rate", type=float, default=0.02)
     parser.add_argument("--start", default="energy", help="criterion by which attention begins")
-    parser.add_argument("--precision", default="float32")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--folder", type=Path, default=Path("build/attention"), help="for records, and what is unfinished"
-    )
-    parser.add_argument("--table", type=Path, help="write the records as Markdown and a picture, and run nothing")
+    add_options(parser, "build/attention")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
     if asked.table:
@@ -67,10 +61,7 @@ def run(subject: Subject, asked: argparse.Namespace) -> Record:
     """Return what each level of the file has: accuracy, bytes, parameters, MACs."""
     trained: list[Any] = []  # epochs
     learned, held_out = divided(subject.training, HELD_OUT, asked.seed)
-    recipe = Recipe(
-        epochs=1, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0, distil=0.9,
-        precision=asked.precision, seed=asked.seed,
-    )  # fmt: skip
+    recipe = recipe_of(asked, 1, asked.seed)
     alternation = alternation_of(
         rounds=asked.rounds, recovery=asked.recovery, images=asked.images, start=asked.start
     )  # fmt: skip

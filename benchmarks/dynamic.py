@@ -12,7 +12,6 @@ last epoch on all test images, on which the counters count. A run that was stopp
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from dynamic_table import table
 from isolated import Record
 from one_shot_networks import CASES, Subject, opened
 from records import add_record, is_asked, read_records
+from short_training import add_options, recipe_of
 from torch import nn
 
 from elastic.dynamic import in_all, reset, spent
@@ -43,10 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=0.02)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("build/dynamic"), help="for records and what is unfinished")
-    parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
+    add_options(parser, "build/dynamic")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
     if asked.table:
@@ -80,10 +77,7 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
 
 def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: int) -> Record:
     """Return what a network computes of all test images, and its accuracy."""
-    recipe = Recipe(
-        epochs=asked.epochs, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0,
-        distil=0.9, precision=asked.precision, seed=seed,
-    )  # fmt: skip
+    recipe = recipe_of(asked, asked.epochs, seed)
     keep, seconds = asked.folder / f"{name}.training", 0.0
 
     def tell(epoch: Any) -> None:

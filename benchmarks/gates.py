@@ -26,6 +26,7 @@ from gates_table import table
 from isolated import Record
 from one_shot_networks import Case, Subject, opened
 from records import add_record, is_asked, read_records
+from short_training import add_options, recipe_of
 from torch.utils.data import Subset
 
 import elastic
@@ -35,7 +36,7 @@ from elastic.gates.channels import gate_channels, gating_of
 from elastic.gating import DEFAULT
 from elastic.metadata import write_plain
 from elastic.tensors import stored
-from elastic.training import Recipe, train
+from elastic.training import train
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "svhn": 10}
 CONTROLS = ("magnitude", "taylor")
@@ -55,10 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--gate-images", type=int, default=20_000, help="0: all")
     parser.add_argument("--tune-epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=0.02)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("build/gates"), help="for records and what is unfinished")
-    parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
+    add_options(parser, "build/gates")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
     if asked.table:
@@ -86,7 +84,7 @@ def baseline(network: str, data: str, asked: argparse.Namespace) -> Subject:
         torch.manual_seed(0)
         model = models.build(f"elastic/{network}", num_classes=CLASSES[data])
         images = load(f"{data}:{folder}", train=True, preprocessing=Preprocessing.default(f"elastic/{network}"))
-        how = recipe(asked, asked.epochs, 0).model_copy(update={"learning_rate": 0.05})
+        how = recipe_of(asked, asked.epochs, 0).model_copy(update={"learning_rate": 0.05})
         train(model, images, how, keep=path.with_suffix(".training"), report=tell)
         write_plain(path, {name: stored(tensor) for name, tensor in model.state_dict().items()})
     return opened(Case(f"{network}_{data}", f"elastic/{network}", CLASSES[data]), path)
@@ -95,13 +93,6 @@ def baseline(network: str, data: str, asked: argparse.Namespace) -> Subject:
 def is_given(network: str, data: str) -> bool:
     """Return whether there is a checkpoint to begin with."""
     return (Path(os.environ["ELASTIC_DATA"]) / "checkpoints" / f"{network}_{data}.safetensors").exists()
-
-
-def recipe(asked: argparse.Namespace, epochs: int, seed: int) -> Recipe:
-    return Recipe(
-        epochs=epochs, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0,
-        distil=0.9, precision=asked.precision, seed=seed,
-    )  # fmt: skip
 
 
 def run(network: str, data: str, way: str, asked: argparse.Namespace, seed: int, keep: Path) -> Record:
@@ -114,7 +105,7 @@ def run(network: str, data: str, way: str, asked: argparse.Namespace, seed: int,
     found |= {"dense": subject.accuracy(subject.model)["test"], "images": images}
     if way not in CONTROLS:
         chosen = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images].tolist()
-        learning, tuning = recipe(asked, asked.gate_epochs, seed), recipe(asked, asked.tune_epochs, seed)
+        learning, tuning = recipe_of(asked, asked.gate_epochs, seed), recipe_of(asked, asked.tune_epochs, seed)
         pruned, (stage,) = gate_channels(
             subject.model, subject.example, subject.training, learning, target=asked.target, calibration=IMAGES,
             gate_images=Subset(subject.training, chosen), gating=gating_of(way.partition(" ")[2]), fine_tune=tuning,
@@ -125,7 +116,7 @@ def run(network: str, data: str, way: str, asked: argparse.Namespace, seed: int,
         epochs = [*stage.epochs, *stage.tuning]
     else:
         more = round(asked.gate_epochs * images / count)
-        tuning = recipe(asked, asked.tune_epochs + more, seed)
+        tuning = recipe_of(asked, asked.tune_epochs + more, seed)
         batches: Any = subject.batches(IMAGES, 128, seed)
         pruned = elastic.prune(
             subject.model, subject.example, target=asked.target, criterion=way, data=batches, seed=seed

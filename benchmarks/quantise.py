@@ -23,13 +23,13 @@ from isolated import Record, seconds_of
 from one_shot_networks import CASES, TEST_BATCH, Subject, opened
 from quantise_table import table
 from records import add_record, is_asked, read_records
+from short_training import add_options, recipe_of
 from torch import Tensor, nn
 
 import elastic
 from elastic import checkpoint
 from elastic.data import images_loader
 from elastic.metadata import read_header
-from elastic.recipes import Recipe
 
 CASE = next(case for case in CASES if case.name == "resnet20_cifar10")
 NETWORK = CASE.network
@@ -45,13 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--folder", type=Path, default=Path("build/quantise"), help="for records and what is unfinished"
-    )
     parser.add_argument("--again", action="store_true", help="export and time those anew that are trained already")
-    parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
+    add_options(parser, "build/quantise")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
     if asked.table:
@@ -79,10 +74,7 @@ def run(
     subject: Subject, whole: Path, asked: argparse.Namespace, name: str, bits: str, steps: str, ranges: str, seed: int
 ) -> Record:
     """Return what a level of these bits has before and after its training, and what it takes."""
-    recipe = Recipe(
-        epochs=asked.epochs, learning_rate=asked.learning_rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0,
-        distil=0.9, precision=asked.precision, seed=seed,
-    )  # fmt: skip
+    recipe = recipe_of(asked, asked.epochs, seed)
     few = asked.folder / f"{name}.safetensors"
     options: dict[str, Any] = {"bits": bits, "weights": steps, "ranges": ranges, "overwrite": True}
 

@@ -23,6 +23,7 @@ from isolated import Record
 from one_shot_networks import CASES, Subject, macs_of, opened
 from one_shot_theirs import WAYS, best, search, with_norms
 from records import add_record, is_asked, read_records
+from short_training import add_options
 from torch import nn
 from tuned_table import table
 
@@ -41,10 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--learning-rates", type=float, nargs="*", default=[0.02, 0.1])
     parser.add_argument("--distil", type=float, default=0.9)
-    parser.add_argument("--precision", default="bfloat16")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("build/tuned"), help="for records and what is unfinished")
-    parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
+    add_options(parser, "build/tuned", precision="bfloat16")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
     if asked.table:

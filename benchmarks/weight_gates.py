@@ -23,6 +23,7 @@ import torch
 from isolated import Record
 from one_shot_networks import top1
 from records import add_record, is_asked, read_records
+from short_training import add_options
 from torch import nn
 from weight_gates_table import table
 
@@ -53,12 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--opening", default="sigmoid")
     parser.add_argument("--rate", type=float, help="of gates, in learning rates of weights")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--folder", type=Path, default=Path("build/weight-gates"), help="for records, files, beginnings"
-    )
-    parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
+    add_options(parser, "build/weight-gates")
     asked = parser.parse_args(arguments)
     out = asked.folder / "records.jsonl"
     if asked.table:
