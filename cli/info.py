@@ -16,17 +16,19 @@ def info(file: options.File, json: options.Json = False) -> None:
     from elastic.told import KEYS, make_of
 
     header = read_header(file)
+    makes = [make_of(header, number) for number in range(len(header.levels))]
+    tells_makes = any(make != "floats" for make in makes)  # of a file of floats there is nothing to tell
     levels: list[dict[str, Any]] = [
         {
             "name": level.name,
-            "make": make_of(header, number),
+            **({"make": make} if tells_makes else {}),
             "params": level.params,
             "macs": level.macs,
             "bytes": level.bytes,
             "digest": level.digest,
             "metrics": dict(level.metrics),
         }
-        for number, level in enumerate(header.levels)
+        for level, make in zip(header.levels, makes, strict=True)
     ]
     result = {
         "file": str(file),
@@ -42,11 +44,11 @@ def info(file: options.File, json: options.Json = False) -> None:
         measured = sorted({name for level in levels for name in level["metrics"]})
         name = plain(header.model.get("name") or "a network of the user's own")
         say(f"{file}: {name}, contract {header.contract}, {size_text(file.stat().st_size)}")
-        makes = ["make"] if any(level["make"] != "floats" for level in levels) else []
+        told = ["make"] if tells_makes else []
         rows = [
             [
                 level["name"],
-                *(level[make] for make in makes),
+                *(level[make] for make in told),
                 count(level["params"]),
                 count(level["macs"]),
                 size_text(level["bytes"]),
@@ -54,7 +56,7 @@ def info(file: options.File, json: options.Json = False) -> None:
             + [f"{level['metrics'][m]:.2f}" if m in level["metrics"] else "" for m in measured]
             for level in levels
         ]
-        table(["level", *makes, "params", "MACs", "size", *measured], rows)
+        table(["level", *told, "params", "MACs", "size", *measured], rows)
         say(
             "made with: "
             + ", ".join(plain(f"{key}={value}") for key, value in header.recipe.items() if key not in KEYS)
