@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start: sums in two threads are not those in one
 
 GIB = 2**30
 MEMORY = 8 * GIB  # of private data; an address-space limit would also count what CUDA libraries only reserve

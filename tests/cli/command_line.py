@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -47,7 +46,7 @@ def kill_at(path: Path, command: str) -> None:
     before = path.stat().st_mtime_ns if path.exists() else 0
     process = subprocess.Popen(
         [sys.executable, "-c", "from elastic.cli import main; main()", *command.split()],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     until = time.monotonic() + 240
     while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == before):
