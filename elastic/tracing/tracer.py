@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from torch import nn
 
 from elastic.errors import NothingToPrune, UnknownName
@@ -62,7 +63,8 @@ def trace(
     check_plain(model)
     if engine not in ENGINES:
         raise UnknownName(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    with _quietly():
+    # In inference mode operations are not told of as they are elsewhere, so a run could not be followed.
+    with _quietly(), torch.inference_mode(False):
         return _trace(model, example, freeze, engine, engine != DEFAULT if probe is None else probe)
 
 

@@ -159,3 +159,12 @@ def test_halves_that_lose_unequally_are_found_wrong_in_the_library_s_labels():
 
 def test_without_a_probe_what_the_library_labels_wrongly_stays_elastic():
     assert ("a.weight", 0) in trace(halves(), IMAGE, engine="torch-pruning", probe=False).axes
+
+
+def test_inference_mode_changes_nothing():
+    whole = trace(chain(), IMAGE)
+    with torch.inference_mode():
+        found = trace(chain(), IMAGE)
+    assert {home: labels.tolist() for home, labels in found.axes.items()} == {
+        home: labels.tolist() for home, labels in whole.axes.items()
+    }
