@@ -9,6 +9,7 @@ from elastic.dynamic.channel.layers import ChannelGated as ChannelGated
 from elastic.dynamic.channel.layers import channel_gates as channel_gates
 from elastic.dynamic.channel.network import channel_gated as channel_gated
 from elastic.dynamic.channel.network import ungated as ungated
+from elastic.dynamic.channel.paying import open_where_slower as open_where_slower
 from elastic.dynamic.channel.saving import Saving as Saving
 from elastic.dynamic.channel.saving import savings as savings
 from elastic.dynamic.channel.saving import savings_table as savings_table

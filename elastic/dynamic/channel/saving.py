@@ -1,10 +1,8 @@
 """Saving: what gates leave out in theory beside what skipping saves by the clock, for each layer and the network."""
 
 import copy
-import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from elastic.dynamic.channel.inference import skipping_layers
 from elastic.dynamic.channel.layers import channel_gates, choosing_norms
 from elastic.dynamic.channel.network import ungated
+from elastic.dynamic.channel.timing import Runs, inputs_of_layers, median_seconds
 from elastic.dynamic.counting import in_all, reset, spent
 from elastic.dynamic.skipping.choosing import Clock
 from elastic.errors import CannotSkip
@@ -22,7 +21,6 @@ from elastic.reporting.numbers import Cell
 from elastic.reporting.tables import Table
 
 TOTAL = "in all"
-Runs = Mapping[str, Callable[[], Any]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,11 @@ class Saving:
     def measured(self) -> float:
         """How many times faster skipping was than the dense layer."""
         return self.dense / self.skipping
+
+    def as_json(self) -> dict[str, float]:
+        """Return all of it for programs; times are in seconds."""
+        figures = {key: value for key, value in asdict(self).items() if key != "name"}
+        return {**figures, "in_theory": self.in_theory, "measured": self.measured}
 
 
 def savings(
@@ -75,15 +78,15 @@ def savings(
     images = images.contiguous(memory_format=torch.channels_last)
     with eval_mode(masked), torch.inference_mode():
         reset(skips)
-        seen = _inputs_seen(skips, images)
+        seen = inputs_of_layers(skips, images)
         cost = spent(skips)
         found = []
         for name, inputs in seen.items():
-            seconds = _seconds(_layer_runs(name, dense, masked, skips, inputs), runs, clock)
+            seconds = median_seconds(_layer_runs(name, dense, masked, skips, inputs), runs, clock)
             found.append(Saving(name, cost[name].share, cost[name].open_share, *seconds))
         whole = in_all(cost, elsewhere)
         networks = {"dense": dense, "masked": masked, "skipping": skips}
-        seconds = _seconds({name: partial(each, images) for name, each in networks.items()}, runs, clock)
+        seconds = median_seconds({name: partial(each, images) for name, each in networks.items()}, runs, clock)
     return *found, Saving(TOTAL, whole.share, whole.open_share, *seconds)
 
 
@@ -100,22 +103,6 @@ def _row(each: Saving) -> tuple[Cell, ...]:
     return (each.name, *shares, *milliseconds, each.in_theory, each.measured)
 
 
-def _inputs_seen(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Return what each layer that skips reads, by name, in the order of the run."""
-    seen: dict[str, Tensor] = {}
-
-    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        return lambda layer, inputs: seen.__setitem__(name, inputs[0].clone())
-
-    handles = [layer.register_forward_pre_hook(look(name)) for name, layer in skipping_layers(network).items()]
-    try:
-        network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
-
-
 def _layer_runs(name: str, dense: nn.Module, masked: nn.Module, skips: nn.Module, inputs: Tensor) -> Runs:
     gated: Any = channel_gates(masked)[name]
     norm = choosing_norms(masked).get(name)
@@ -126,15 +113,3 @@ def _layer_runs(name: str, dense: nn.Module, masked: nn.Module, skips: nn.Module
         "masked": lambda: gated(inputs) if behind is None else behind(gated(inputs)),
         "skipping": lambda: fast(inputs),
     }
-
-
-def _seconds(ways: Runs, runs: int, clock: Clock) -> tuple[float, ...]:
-    """Return the median of each, in turns, after a warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(runs + 1):
-        for name, way in ways.items():
-            begin = clock()
-            way()
-            if number:
-                times[name].append(clock() - begin)
-    return tuple(statistics.median(found) for found in times.values())

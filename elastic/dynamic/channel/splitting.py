@@ -1,7 +1,8 @@
 """Splitting: a convolution with gates in two parts for inference, of which the second is computed where gates are open.
 
 With two norms both are in the layer: open positions are scaled and shifted as the network's norm would, closed ones as
-the norm of base sums would. So the norm behind the layer has nothing left to do.
+the norm of base sums would. So the norm behind the layer has nothing left to do. A layer whose gates are open for good
+decides nothing: it is one convolution, with the norm folded into it.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elastic.dynamic.channel.deciding import affine, decide, scoring_of
-from elastic.dynamic.channel.layers import ChannelGated
+from elastic.dynamic.channel.layers import ChannelGate, ChannelGated
 from elastic.dynamic.opening import column
 from elastic.dynamic.skipping import Choice, Conditional, add_open, conditional, conditional_of, known_choice
 from elastic.dynamic.skipping.masks import spread
@@ -44,12 +45,16 @@ class Skipping(nn.Module):
         weight, self.read, self.groups = layer.base_path()
         self.base = weight.detach().clone(memory_format=torch.channels_last)
         self.bias = None if own.bias is None else own.bias.detach().clone()
+        self.whole = whole_of(layer, self.open)
+        self.is_open = is_open_for_good(self.gate)
         self.ask(known_choice)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what the masked layer makes, and with two norms what its norm does, to rounding."""
         if self.training:
             raise CannotSkip("a network that skips can't be trained; train the gated one, and make this one of it anew")
+        if self.is_open:
+            return self._in_full(inputs)
         rest = self.rest
         seen = inputs[:, self.read]
         sums = F.conv2d(seen, self.base, self.bias, rest.stride, rest.padding, rest.dilation, self.groups)
@@ -58,6 +63,24 @@ class Skipping(nn.Module):
             is_open = spread(mask, rest.outputs)
             sums = torch.where(is_open, _placed(sums, self.open), _placed(sums, self.closed))
         return add_open(rest, inputs, mask, sums, self._choice(inputs, mask))
+
+    def open_for_good(self) -> None:
+        """Change all gates to be open whatever comes; the layer is then as fast as one without gates."""
+        with torch.no_grad():
+            self.gate.threshold.fill_(-torch.inf)
+            if self.gate.threshold_above is not None:
+                self.gate.threshold_above.fill_(torch.inf)
+        self.is_open = True
+
+    def in_full(self, inputs: Tensor) -> Tensor:
+        """Return what the layer makes with all gates open, without counting: one convolution."""
+        weight, bias = self.whole
+        return F.conv2d(inputs, weight, bias, self.rest.stride, self.rest.padding, self.rest.dilation)
+
+    def _in_full(self, inputs: Tensor) -> Tensor:
+        made = self.in_full(inputs)
+        self.gate.counter(made.new_ones((len(made), 1, 1, 1), dtype=torch.bool), made.shape)
+        return made
 
     def ask(self, who: Asked) -> None:
         """Change who is asked for a choice where shapes come that were not there since."""
@@ -69,6 +92,22 @@ class Skipping(nn.Module):
         if key not in self.answers:
             self.answers[key] = self.asked(self.choices, self.rest, inputs, mask)
         return self.answers[key]
+
+
+def is_open_for_good(gate: ChannelGate) -> bool:
+    """Return whether thresholds close nothing, whatever comes."""
+    above = gate.threshold_above
+    return bool((gate.threshold == -torch.inf).all()) and (above is None or bool((above == torch.inf).all()))
+
+
+def whole_of(layer: ChannelGated, by: Affine | None) -> tuple[Tensor, Tensor | None]:
+    """Return the weights and the bias of a layer in full, with what its norm does to open positions."""
+    own: Any = layer
+    weight, bias = own.weight.detach().clone(memory_format=torch.channels_last), own.bias
+    if by is None:
+        return weight, None if bias is None else bias.detach().clone()
+    scale, shift = by
+    return weight * scale[:, None, None, None], shift if bias is None else bias.detach() * scale + shift
 
 
 def closed_of(layer: ChannelGated) -> Affine:
