@@ -1,10 +1,12 @@
 """The report of dynamic gates: what each layer computed, accuracy against that, where images were computed in full."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from elastic.dynamic.channel.saving import savings_table
 from elastic.dynamic.seeing import Seen
 from elastic.dynamic_gating import ChannelGating, PrecisionGating
 from elastic.reporting import Bars, Curves, HeatMap, Part, Report, Section, Table
@@ -29,6 +31,11 @@ COUNTED = (
     "matter: only what a whole row or channel leaves out can be skipped."
 )
 
+SAVED = (
+    "One test image on this machine: the network without gates, with gates that mask, and with gates that skip, in "
+    "turns. A layer that skipping makes slower can be opened for good: `elastic dynamic skip --open-slower`."
+)
+
 
 def _told(each: Seen) -> str:
     metrics = each.level.metrics
@@ -49,6 +56,8 @@ def _parts(each: Seen, number: int) -> Iterator[Part]:
         "computed": [100 * of.share for of in layers.values()],
     }
     yield Bars(f"layers-{number}", "Gates that are open, and what is computed", "layer", "%", tuple(layers), shares)
+    if each.savings:
+        yield replace(savings_table(each.savings), name=f"savings-{number}", note=SAVED)
     points = sorted((100 * point.spent.share, point.top1) for point in each.points)
     learned = [(100 * point.spent.share, point.top1) for point in each.points if not point.shift]
     lines = {"thresholds moved": points, "as learned": learned}

@@ -1,5 +1,6 @@
 """Seeing: what there is to look at of a gated level: layers, the curve of its thresholds, images with their maps."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,14 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from elastic.dynamic.channel.inference import skipping_network
 from elastic.dynamic.channel.layers import ChannelGated
+from elastic.dynamic.channel.saving import Saving, savings
 from elastic.dynamic.counting import counters
 from elastic.dynamic.curves import Point, curve
 from elastic.dynamic.heat import heat_maps
-from elastic.dynamic.spending import Spending, spending
+from elastic.dynamic.spending import Spending, elsewhere_of, spending
+from elastic.errors import CannotSkip
 from elastic.metadata import Level
 from elastic.modes import eval_mode
 from elastic.training import Epoch
+
+log = logging.getLogger(__name__)
 
 SHIFTS = (-2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)  # of thresholds, in standard deviations of sums
 WIDEST = 32  # pixels of a map that is shown
@@ -23,10 +29,14 @@ WIDEST = 32  # pixels of a map that is shown
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One level; maps are of images [n, h, w], at most 32 pixels wide, shares that were computed, and their means."""
+    """One level; maps are of images [n, h, w], at most 32 pixels wide, shares that were computed, and their means.
+
+    `savings` are those of one image on this machine, none where no layer can skip.
+    """
 
     level: Level
     spending: Spending
+    savings: tuple[Saving, ...]
     points: Sequence[Point]
     images: Tensor
     maps: Tensor
@@ -45,14 +55,15 @@ def see(
     images = next(iter(loader))[0][:maps]
     scale = threshold_scale(network)
     with eval_mode(network), torch.no_grad():
-        elsewhere = _elsewhere(network, level.macs, images)
+        elsewhere = elsewhere_of(network, level.macs, images)
         points = curve(network, loader, [scale * shift for shift in SHIFTS], elsewhere)
         for batch, _ in loader:
             network(batch)
         found = spending(network, level.macs)
         heat = heat_maps(network, images)
+        saved = _savings(network, images[:1], elsewhere)
     grey = images.mean(1)
-    return Seen(level, found, points, _small(grey), _small(heat), epochs)
+    return Seen(level, found, saved, points, _small(grey), _small(heat), epochs)
 
 
 def threshold_scale(network: nn.Module) -> float:
@@ -63,11 +74,16 @@ def threshold_scale(network: nn.Module) -> float:
     return float(torch.cat([each.abs() for each in thresholds]).mean()) or 1.0
 
 
-def _elsewhere(network: nn.Module, macs: int, images: Tensor) -> int:
-    """Return the MACs of an image in layers without gates, as `spending` counts them."""
-    network(images)
-    found = spending(network, macs)
-    return (found.all.dense - sum(each.dense for each in found.layers.values())) // found.all.images
+def _savings(network: nn.Module, image: Tensor, elsewhere: int) -> tuple[Saving, ...]:
+    """Return what skipping saves with one image, nothing where no layer can skip."""
+    if not any(isinstance(module, ChannelGated) for module in network.modules()):
+        return ()
+    try:
+        skipping = skipping_network(network, image)
+    except CannotSkip as reason:
+        log.info("not timed: %s", reason)
+        return ()
+    return savings(network, skipping, image, elsewhere=elsewhere)
 
 
 def _small(maps: Tensor) -> Tensor:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from elastic.dynamic.counting import Spent, counters, in_all, spent
 from elastic.dynamic.precision.layers import PrecisionGated, average_bits
+from elastic.modes import eval_mode
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,14 @@ def spending(network: nn.Module, macs: int) -> Spending:
         return Spending("operations of bits in gated layers", in_all(layers), layers, average_bits(network, layers))
     gated = sum(each.positions // each.images * found[name].macs for name, each in layers.items())
     return Spending("MACs", in_all(layers, max(0, macs - gated)), layers, None)
+
+
+def elsewhere_of(network: nn.Module, macs: int, images: Tensor) -> int:
+    """Return the MACs of an image in layers without gates, of a network of so many in all; counters count the images.
+
+    Raises NothingToGate for a network without gates.
+    """
+    with eval_mode(network), torch.no_grad():
+        network(images)
+    found = spending(network, macs)
+    return (found.all.dense - sum(each.dense for each in found.layers.values())) // found.all.images

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.cli.command_line import kill_at
+
 TRAIN = "--data digits --batch 256 --no-mirror --shift 1 --epochs 1 --calibration 64 --maps 1 --curve-images 120"
 
 
@@ -31,10 +33,19 @@ def test_channel_gates_leave_a_file_and_a_folder_that_other_verbs_know(elastic, 
     assert found["top1"] == told[1]["metrics"]["top1"]
     assert 100 * found["computed"]["share"] == pytest.approx(told[1]["metrics"]["computed"])
     assert "times fewer" in elastic("eval g.safetensors --level 1 --data digits").out
+    assert {"savings-0.csv", "savings-0.json"} & left
+    skip = "dynamic skip g.safetensors --level 1 --data digits --runs 1 --limit 60 --threads 1"
+    done = elastic(f"{skip} --json").json
+    assert done["top1"]["skipping"] == done["top1"]["masked"]
+    assert {row["computed"] < 1 for row in done["layers"].values()} == {True}
+    assert done["masked"] == {}
+    assert "times fewer MACs" in elastic(f"{skip} --open-slower").out
     done = elastic("verify g.safetensors --to state-dict")
     assert done.code == 0, done.err
     assert elastic("export g.safetensors --level 1 --to state-dict -o small.safetensors").code == 0
     assert (tmp_path / "small.safetensors").stat().st_size == told[1]["bytes"]
+    refused = elastic("dynamic skip g.safetensors --level 0 --data digits")
+    assert "level 'macs=25%' of g.safetensors has no channel gates" in refused.err
     refused = elastic("export g.safetensors --level 1 --to onnx -o small.onnx")
     assert refused.code == 1
     assert "has gates that each input decides" in refused.err
@@ -47,6 +58,19 @@ def test_precision_gates_tell_bits_in_the_mean(elastic, net):
     assert done.json["levels"][-2]["level"] == "full-gated-W8A4-2"
     assert 2 < done.json["computed"]["full-gated-W8A4-2"]["average_bits"] < 4
     assert elastic("rebuild g.safetensors -o whole.safetensors --against weights.safetensors").code == 0
+
+
+@pytest.mark.slow  # seconds, most of which are another process's imports
+@pytest.mark.parametrize("verb", ["channel --budget 0.8", "precision --bits 4"])
+def test_a_killed_run_goes_on_to_the_same_file(elastic, net, tmp_path, verb):
+    how = "--level 50% --level full --data digits --batch 500 --epochs 1 --calibration 64 --curve-images 60 --maps 1"
+    command = f"dynamic {verb.split()[0]} {net} {' '.join(verb.split()[1:])} {how} -o"
+    assert elastic(f"{command} whole.safetensors").code == 0
+    kill_at(tmp_path / "killed.report" / "net.0.training", f"{command} killed.safetensors")
+    assert not (tmp_path / "killed.safetensors").exists()
+    assert "pass --resume to go on" in elastic(f"{command} killed.safetensors").err
+    assert elastic(f"{command} killed.safetensors --resume").code == 0
+    assert (tmp_path / "killed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(

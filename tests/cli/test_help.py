@@ -22,6 +22,7 @@ VERBS = [
     "attention",
     "dynamic channel",
     "dynamic precision",
+    "dynamic skip",
 ]
 
 
