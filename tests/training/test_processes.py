@@ -59,8 +59,9 @@ def test_two_processes_make_the_weights_that_one_makes(one, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_round_as_one_rounds(tmp_path):
-    one, two = (trained_by(number, tmp_path / f"{number}.safetensors", "rounded") for number in (1, 2))
+@pytest.mark.parametrize("how", ["rounded", "gated"])
+def test_two_processes_round_and_decide_as_one_does(tmp_path, how):
+    one, two = (trained_by(number, tmp_path / f"{number}.safetensors", how) for number in (1, 2))
     for name, tensor in one.items():
         torch.testing.assert_close(
             two[name], tensor, rtol=1e-3, atol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
