@@ -5,8 +5,9 @@
 torchvision's resnet18, random weights, eval mode, norms folded into convolutions in all networks alike. Its 16
 convolutions of 3x3 in blocks are gated: the first 1/4 or 1/8 of the input channels are the base, the rest is computed
 where a mask [n, oh, ow] is open. Masks are drawn and given: what a gate would cost to decide is not counted; all else
-is, finding the open pixels included. All ways have the same masks, and run in turns. A run that was stopped goes on
-where it was. `--clock thread` counts the time of one thread, for machines that do other things too.
+is, finding the open pixels included. All ways have the same masks, and run in turns. Settled is skipping with the gates
+opened of layers that are slower than a dense one (`open_where_slower`). A run that was stopped goes on where it was.
+`--clock thread` counts the time of one thread, for machines that do other things too.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,8 +28,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from elastic import models
+from elastic.costs import CostModel
 from elastic.dynamic.skipping import Choice, add_open, choose, conditional_of
 from elastic.dynamic.skipping.choosing import name_of
+from elastic.tracing import trace
 
 NETWORK, SIZE = "torchvision/resnet18", 224
 MASKS = ("random", "correlated")
@@ -36,9 +40,11 @@ CLOCKS = {"wall": time.perf_counter, "thread": time.thread_time}
 
 
 class Gated(nn.Module):
-    """A convolution of which a part is conditional; `mask` and `way` are set from outside."""
+    """A convolution of which a part is conditional; `mask`, `way` and what is open for good are set from outside."""
 
     mask: Tensor
+    way: str = "skipping"
+    is_open = False  # in a settled network
 
     def __init__(self, layer: nn.Conv2d, part: int) -> None:
         super().__init__()
@@ -46,7 +52,6 @@ class Gated(nn.Module):
         self.part, self.layer = conditional_of(layer, self.first), layer
         self.base = layer.weight[:, : self.first].detach().clone(memory_format=torch.channels_last)
         self.choice: Choice | None = None
-        self.skips = True
 
     def of_base(self, inputs: Tensor) -> Tensor:
         seen, layer = inputs[:, : self.first], self.layer
@@ -54,7 +59,11 @@ class Gated(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.shape = inputs.shape
-        return add_open(self.part, inputs, self.mask, self.of_base(inputs), self.choice if self.skips else None)
+        if self.is_open and self.way == "settled":
+            made: Tensor = self.layer(inputs)
+            return made
+        choice = None if self.way == "masked" else self.choice
+        return add_open(self.part, inputs, self.mask, self.of_base(inputs), choice)
 
 
 def main() -> None:
@@ -92,23 +101,21 @@ def measured(batch: int, part: int, asked: argparse.Namespace) -> Record:
         gated.set_submodule(name, Gated(layer, part))
     layers = {name: each for name, each in gated.named_modules() if isinstance(each, Gated)}
     sizes_of(gated, layers, images)
-    choices = chosen(layers, asked)
+    choices, whole = chosen(layers, asked), CostModel(trace(dense, images[:1])).dense.macs
     last = copy.deepcopy(dense).to(memory_format=torch.channels_last)
     images_last = images.to(memory_format=torch.channels_last)
     networks = []
     for kind, closed in itertools.product(MASKS, asked.closed):
         for layer in layers.values():
             layer.mask = drawn(kind, layer.mask.shape, closed / 100)
+        settle(layers, asked)
+        ways = {way: partial(run, gated, layers, images_last, way) for way in ("masked", "skipping", "settled")}
         found = milliseconds(
-            {
-                "contiguous": lambda: dense(images),
-                "channels last": lambda: last(images_last),
-                "masked": lambda: run(gated, layers, images_last, False),
-                "skipping": lambda: run(gated, layers, images_last, True),
-            },
-            asked,
+            {"contiguous": lambda: dense(images), "channels last": lambda: last(images_last), **ways}, asked
         )
-        networks.append({"mask": kind, "closed": closed, **found})
+        theirs = {way: fewer(layers, whole, way) for way in ("skipping", "settled")}
+        opened = sum(layer.is_open for layer in layers.values())
+        networks.append({"mask": kind, "closed": closed, **found, "fewer": theirs, "opened": opened})
     rows = of_layers(layers, asked)
     return {"batch": batch, "threads": torch.get_num_threads(), "part": part, "clock": asked.clock,
             "runs": asked.runs, "networks": networks, "layers": rows, "choices": len(choices)}  # fmt: skip
@@ -129,8 +136,8 @@ def of_layer(layer: Gated, closed: int, asked: argparse.Namespace) -> Record:
             "contiguous": lambda: F.conv2d(plain, weight, own.bias, own.stride, own.padding),
             "channels last": lambda: own(inputs),
             "base": lambda: layer.of_base(inputs),
-            "masked": lambda: run(layer, {"": layer}, inputs, False),
-            "skipping": lambda: run(layer, {"": layer}, inputs, True),
+            "masked": lambda: run(layer, {"": layer}, inputs, "masked"),
+            "skipping": lambda: run(layer, {"": layer}, inputs, "skipping"),
         },
         asked,
     )
@@ -153,6 +160,24 @@ def chosen(layers: Mapping[str, Gated], asked: argparse.Namespace) -> dict[str, 
     return choices
 
 
+def settle(layers: Mapping[str, Gated], asked: argparse.Namespace) -> None:
+    """Change layers that are slower than dense ones, with the masks that they have, to be open for good."""
+    for layer in layers.values():
+        inputs = torch.randn(layer.shape).to(memory_format=torch.channels_last)
+        layer.way = "skipping"
+        found = milliseconds({"dense": partial(layer.layer, inputs), "skipping": partial(layer, inputs)}, asked)
+        layer.is_open = found["skipping"] > found["dense"]
+
+
+def fewer(layers: Mapping[str, Gated], whole: int, way: str) -> float:
+    """Return how many times fewer MACs the network has, of which so many are in all layers."""
+    saved = 0.0
+    for layer in layers.values():
+        count = layer.part.weight.numel() * layer.mask[0].numel()
+        saved += 0.0 if layer.is_open and way == "settled" else count * (1 - float(layer.mask.float().mean()))
+    return round(whole / (whole - saved), 3)
+
+
 def sizes_of(gated: nn.Module, layers: Mapping[str, Gated], images: Tensor) -> None:
     """Change each layer's mask to an open one of the right size."""
     for layer in layers.values():
@@ -167,9 +192,9 @@ def open_all(layer: Gated, inputs: tuple[Tensor, ...]) -> None:
     layer.mask = torch.ones(count, *layer.part.size(*size), dtype=torch.bool)
 
 
-def run(network: nn.Module, layers: Mapping[str, Gated], images: Tensor, skips: bool) -> Tensor:
+def run(network: nn.Module, layers: Mapping[str, Gated], images: Tensor, way: str) -> Tensor:
     for layer in layers.values():
-        layer.skips = skips
+        layer.way = way
     made: Tensor = network(images)
     return made
 

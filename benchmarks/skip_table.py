@@ -1,11 +1,13 @@
 """The page of `skip.py`."""
 
+import statistics
 from collections.abc import Iterable, Mapping
 
 from isolated import Record
 from records import markdown, setting
 
 PACKAGES = ("torch", "torchvision")
+WAYS = ("skipping", "settled")
 PRODUCTS = ("float32", "int_mm", "quantized")
 SAID = (
     "ResNet-18 at 224 px, float32, random weights, norms folded into convolutions in all networks alike; medians of "
@@ -14,7 +16,9 @@ SAID = (
     "open. The stem, the 1x1 convolutions and the classifier are dense. Masks are given, so deciding them is not "
     "counted; finding open pixels, gathering, products and adding are. Random masks open each pixel on its own, "
     "correlated ones are smooth noise (independent values 8 pixels apart) above a threshold. Dense is the faster of "
-    "contiguous and channels-last memory; masked computes everything, and multiplies by the mask."
+    "contiguous and channels-last memory; masked computes everything, and multiplies by the mask. Settled opens the "
+    "gates of layers that are slower than dense ones with these masks, as `open_where_slower` does: more is computed, "
+    "in less time. Fewer MACs are those of the whole network, dense / computed."
 )
 
 
@@ -31,8 +35,10 @@ def markdown_page(records: Mapping[str, Record]) -> str:
             "Milliseconds of a batch.",
             networks(runs),
             "## Layers",
-            "Milliseconds, random masks. Break-even: the share of open pixels up to which gathered rows are as fast as "
-            "the masked convolution. Of skipping, 0 % closed shows what asking costs where everything is open.",
+            "Milliseconds of the dense layer and of base sums alone; with random masks how many times faster skipping "
+            "is than dense, and the way that was taken (dense: everything is computed, and masked). 0 % closed shows "
+            "what deciding costs where everything is open: base sums are always there first. Break-even: the share of "
+            "open pixels up to which gathered rows are as fast as the masked rest.",
             layers(runs),
             *integers(records.get("integers")),
         ]
@@ -44,24 +50,30 @@ def networks(runs: Iterable[Record]) -> str:
     for run in runs:
         for each in run["networks"]:
             dense = min(each["contiguous"], each["channels last"])
-            times = (each[name] for name in ("contiguous", "channels last", "masked", "skipping"))
             head = (str(run["batch"]), str(run["threads"]), f"1/{run['part']}", each["mask"], f"{each['closed']} %")
-            rows.append((*head, *(f"{ms:.1f}" for ms in times), f"{dense / each['skipping']:.2f}x"))
-    heads = ("batch", "threads", "base", "mask", " closed", " contiguous", " channels last", " masked", " skipping")
-    return markdown((*heads, " dense / skipping"), rows)
+            times = tuple(f"{ms:.1f}" for ms in (dense, *(each[way] for way in ("masked", *WAYS))))
+            gains = [text for way in WAYS for text in (f"{each['fewer'][way]:.2f}x", f"{dense / each[way]:.2f}x")]
+            rows.append((*head, *times, *gains, str(each["opened"])))
+    heads = ("batch", "threads", "base", "mask", " closed", " dense", " masked", " skipping", " settled")
+    gains = (" fewer MACs, skipping", " faster", " fewer MACs, settled", " faster", " layers opened")
+    return markdown((*heads, *gains), rows)
 
 
 def layers(runs: Iterable[Record]) -> str:
     rows = []
     for run in runs:
-        for each in run["layers"]:
-            dense = min(each["contiguous"], each["channels last"])
-            times = (dense, each["base"], each["masked"], each["skipping"])
-            head = (str(run["batch"]), str(run["threads"]), f"1/{run['part']}", each["layer"], f"{each['closed']} %")
-            ratio = f"{dense / each['skipping']:.2f}x"
-            rows.append((*head, *(f"{ms:.2f}" for ms in times), ratio, each["way"], f"{each['break_even']:.0%}"))
-    heads = ("batch", "threads", "base", "layer", " closed", " dense", " base alone", " masked", " skipping")
-    return markdown((*heads, " dense / skipping", "way", " break-even"), rows)
+        for name in dict.fromkeys(each["layer"] for each in run["layers"]):
+            of = {each["closed"]: each for each in run["layers"] if each["layer"] == name}
+            dense = statistics.median(min(each["contiguous"], each["channels last"]) for each in of.values())
+            base = statistics.median(each["base"] for each in of.values())
+            gains = tuple(
+                f"{min(each['contiguous'], each['channels last']) / each['skipping']:.2f}x, {each['way']}"
+                for each in of.values()
+            )
+            head = (str(run["batch"]), str(run["threads"]), f"1/{run['part']}", name)
+            rows.append((*head, f"{dense:.2f}", f"{base:.2f}", *gains, f"{of[0]['break_even']:.0%}"))
+    closed = tuple(f" {each} % closed" for each in dict.fromkeys(each["closed"] for each in run["layers"]))
+    return markdown(("batch", "threads", "base", "layer", " dense", " base alone", *closed, " break-even"), rows)
 
 
 def integers(record: Record | None) -> list[str]:
