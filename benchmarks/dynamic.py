@@ -10,6 +10,7 @@ last epoch on all test images, on which the counters count. A run that was stopp
 """
 
 import argparse
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -35,9 +36,12 @@ LAYERS = ("layer*.conv?",)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Accuracy against what is computed, by gates that inputs decide.")
-    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as 'channel, pixel, 0.45, seed 0'")
+    parser.add_argument(
+        "--only", nargs="*", default=["*"], help="patterns of names, as 'channel, first, pixel, 0.45, seed 0'"
+    )
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
+    parser.add_argument("--bases", nargs="*", default=["first", "strongest"], help="what the base path reads")
     parser.add_argument("--granularities", nargs="*", default=["pixel-channel", "pixel"])
     parser.add_argument("--weight-bits", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
@@ -62,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[..., tuple[nn.Module, Record]]]:
     """Return what there is to run, by name."""
     found: dict[str, Callable[..., tuple[nn.Module, Record]]] = {}
-    for granularity in asked.granularities:
-        for budget in asked.budgets:
-            gating = channel_gating_of("paper", layers=LAYERS, granularity=granularity, budget=budget, strength=0.0)
-            found[f"channel, {granularity}, {budget:g}"] = partial(channels, subject, gating)
+    for base, granularity, budget in itertools.product(asked.bases, asked.granularities, asked.budgets):
+        options = {"base": base, "granularity": granularity, "budget": budget, "strength": 0.0}
+        gating = channel_gating_of("paper", layers=LAYERS, **options)
+        found[f"channel, {base}, {granularity}, {budget:g}"] = partial(channels, subject, gating)
     found["precision, static twin"] = partial(twin, subject, asked.weight_bits)
     for granularity in asked.granularities:
         for budget in asked.bit_budgets:

@@ -12,7 +12,7 @@ from elastic.errors import UnknownName
 from elastic.settings import settings_of
 
 Granularity = Literal["pixel-channel", "pixel-block", "pixel", "channel"]
-BasePath = Literal["first", "groups"]
+BasePath = Literal["first", "strongest", "groups"]
 Norms = Literal["one", "two"]
 Sides = Literal["auto", "one", "two"]
 Steps = Literal["max", "learned"]
@@ -53,9 +53,10 @@ class ChannelGating(Deciding):
     """How convolutions decide where they read all of their channels."""
 
     parts: Annotated[int, _named("The base path reads one of so many parts of the channels (p).", ge=2)] = 4
-    base: Annotated[BasePath, _named("What it reads: the first channels, or a group for each part of the outputs.")] = (
-        "first"
-    )
+    base: Annotated[
+        BasePath,
+        _named("What it reads: the first channels, the strongest ones, or a group for each part of the outputs."),
+    ] = "first"
     shuffle: Annotated[bool, _named("Groups read channels in turns, not in runs.")] = False
     norms: Annotated[Norms, _named("Base sums have a norm of their own: two; else one.")] = "two"
     coarse: Annotated[float, _told("A channel with a smaller share of open pixels stays closed.", ge=0, le=1)] = 0.0

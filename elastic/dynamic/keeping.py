@@ -8,6 +8,7 @@ behind it that chooses, if there is one. Quantisers of precision gates are kept 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from elastic.dynamic.channel import layers as channel
@@ -82,7 +83,15 @@ def _put(
         take_quantisers(layer)
         precision.put_gate(layer, gating, inputs, weights)
     state = {each.removeprefix(_gate(name)): tensor for each, tensor in own.items() if each.startswith(_gate(name))}
+    if "read" in state and not _is_choice(state["read"], layer.in_channels):
+        raise ValueError(f"its base path reads no choice of {layer.in_channels} channels")
     layer.gate.load_state_dict(state)
+
+
+def _is_choice(read: Tensor, channels: int) -> bool:
+    """Return whether these are numbers of channels, each once, rising."""
+    rises = bool((read.diff() > 0).all())
+    return read.dtype == torch.int64 and rises and bool(((read >= 0) & (read < channels)).all())
 
 
 def _read(groups: Any, file: str) -> list[tuple[str, Deciding, dict[str, str | None]]]:

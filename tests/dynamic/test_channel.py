@@ -33,7 +33,7 @@ def gated(threshold=None, activation=None, network=None, **options):
 
 @pytest.mark.parametrize("grain", GRAINS)
 @pytest.mark.parametrize("norms", ["one", "two"])
-@pytest.mark.parametrize("base", ["first", "groups"])
+@pytest.mark.parametrize("base", ["first", "strongest", "groups"])
 def test_open_gates_are_the_dense_network_bit_for_bit(images, grain, norms, base):
     model, found = gated(-torch.inf, granularity=grain, norms=norms, base=base)
     assert torch.equal(found(images), model(images))
@@ -55,6 +55,18 @@ def test_closed_gates_are_the_convolution_of_the_first_channels(images, grain):
     wanted = F.conv2d(pad, model.middle.weight[:, :2], model.middle.bias, stride=2)
     assert torch.equal(found.middle(inputs), wanted)
     assert spent(found)["middle"].opened == 0
+
+
+def test_the_strongest_channels_are_those_that_vary_most_behind_their_weights(images):
+    model = small()
+    model.middle.weight.data[:, [3, 6]] *= 9
+    _, found = gated(torch.inf, network=model, layers=("middle",), base="strongest")
+    assert channel_gates(found)["middle"].gate.read.tolist() == [3, 6]
+    inputs = torch.relu(model.norm(model.stem(images)))
+    pad = F.pad(inputs[:, [3, 6]], (1, 1, 1, 1), mode="reflect")
+    wanted = F.conv2d(pad, model.middle.weight[:, [3, 6]], model.middle.bias, stride=2)
+    assert torch.equal(found.middle(inputs), wanted)
+    assert spent(found)["middle"].spent * 4 == spent(found)["middle"].dense
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

@@ -66,7 +66,7 @@ def gap(found, network, images):
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("norms", ["one", "two"])
-@pytest.mark.parametrize("base", ["first", "groups"])
+@pytest.mark.parametrize("base", ["first", "strongest", "groups"])
 @pytest.mark.parametrize("grain", GRAINS)
 def test_skipping_is_the_masked_network(grain, base, norms, count):
     network, images = digits(granularity=grain, base=base, norms=norms), IMAGES[:count]

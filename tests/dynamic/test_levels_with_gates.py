@@ -11,6 +11,7 @@ from elastic import checkpoint, tuning
 from elastic.data import Preprocessing, evaluate, images_loader, load
 from elastic.dynamic import in_all, reset, spent
 from elastic.dynamic.channel import channel_gated, channel_gates
+from elastic.dynamic.keeping import gates_told, with_gates
 from elastic.dynamic.precision import precision_gated, precision_gates
 from elastic.dynamic.spending import spending
 from elastic.dynamic_gating import PrecisionGating, channel_gating_of, precision_gating_of
@@ -21,6 +22,8 @@ from elastic.nesting.family import family_of
 from elastic.proofs import same_bits
 from elastic.quantising import quantise_levels
 from elastic.recipes import Recipe
+from tests.dynamic.conftest import EXAMPLE as EIGHT
+from tests.dynamic.conftest import SEEN, small
 
 NETWORK = "elastic/digits_resnet"
 EXAMPLE = torch.zeros(1, 1, 8, 8)
@@ -228,6 +231,16 @@ def test_a_file_that_says_other_things_of_its_gates_is_refused(gated, tmp_path, 
     other = changed_header(gated, tmp_path / "n.safetensors", lambda levels: change(levels["macs=50%-gated"]))
     with pytest.raises(FileFormatError, match=told):
         checkpoint.load(other, 0)
+
+
+@pytest.mark.parametrize("read", [[0, 8], [-1, 3], [5, 5], [6, 2]])
+def test_a_base_path_that_reads_no_choice_of_channels_is_refused(read):
+    gating = channel_gating_of("paper", layers=("stem",), base="strongest")
+    network = channel_gated(small(), EIGHT.double(), gating, [SEEN])
+    own = {f"stem.gate.{name}": tensor for name, tensor in network.stem.gate.state_dict().items()}
+    assert torch.equal(with_gates(small(), own, gates_told(network), "f").stem.gate.read, network.stem.gate.read)
+    with pytest.raises(FileFormatError, match="reads no choice of 8 channels"):
+        with_gates(small(), own | {"stem.gate.read": torch.tensor(read)}, gates_told(network), "f")
 
 
 def test_precision_gates_of_other_bits_than_their_layers_are_refused(gated, tmp_path):

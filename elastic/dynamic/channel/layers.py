@@ -25,6 +25,7 @@ class ChannelGate(nn.Module):
     """From base sums [n, out, ..] to gates; what it holds is all that gating adds to a state dict."""
 
     threshold_above: nn.Parameter | None
+    read: Tensor  # [inputs / parts], rising: the input channels of the base path where they are the strongest
 
     def __init__(self, layer: nn.Module, gating: ChannelGating, norm: nn.Module | None, is_two_sided: bool) -> None:
         """Begin; `norm` is what follows the layer if base sums are to have one of their own."""
@@ -43,6 +44,8 @@ class ChannelGate(nn.Module):
             self.scale = nn.Parameter(ones if norm.weight is None else norm.weight.detach().clone())
             self.shift = nn.Parameter(zeros if norm.bias is None else norm.bias.detach().clone())
         window, inputs = weight[0, 0].numel(), own.in_channels
+        if gating.base == "strongest":
+            self.register_buffer("read", torch.arange(base_channels(inputs, gating)))
         self.counter = Counter(window * base_channels(inputs, gating), window * inputs, window * inputs)
         self.to(weight)
 
@@ -105,6 +108,8 @@ class ChannelGated(nn.Module):
         if gating.base == "first":
             first = base_channels(own.in_channels, gating)
             return self.weight[:, :first], slice(first), 1
+        if gating.base == "strongest":
+            return self.weight[:, self.gate.read], self.gate.read, 1
         read = group_channels(own.in_channels, gating)
         rows = self.weight.chunk(parts)
         grouped = torch.cat([each[:, channels] for each, channels in zip(rows, read, strict=True)])

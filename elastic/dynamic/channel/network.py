@@ -1,7 +1,7 @@
 """Networks with channel gates: a copy of a network whose convolutions have them, and back."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,8 @@ def channel_gated(
     """Return a copy in which convolutions have channel gates, in eval mode.
 
     Which: those that match `gating.layers`, or all that lead to an activation. A norm that alone reads a layer's output
-    becomes the first of two norms. The norms that decide get the statistics of the batches.
+    becomes the first of two norms. The norms that decide get the statistics of the batches, on which the strongest
+    channels are found too.
 
     Raises LiveNetwork for one of `elastic.load`, UnknownName and NothingToGate as `chosen_layers`.
     """
@@ -36,7 +37,10 @@ def channel_gated(
         norm = behind[name].norm if gating.norms == "two" else None
         second = None if norm is None else network.get_submodule(norm)
         put_gate(layer, gating, second, _is_two_sided(gating, behind[name]))
-    settle_norms(network.eval(), batches)
+    seen = list(batches)
+    if gating.base == "strongest":
+        choose_bases(network.eval(), seen)
+    settle_norms(network.eval(), seen)
     reset(network)
     return network
 
@@ -60,6 +64,37 @@ def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
             network(batch.to(device))
     for norm, momentum in zip(norms, kept, strict=True):
         norm.momentum = momentum
+
+
+def choose_bases(network: nn.Module, batches: Sequence[Tensor]) -> None:
+    """Change the base paths to read the strongest input channels: those that add most variance to the layer's sums.
+
+    Of a channel that is its variance over the batches times its squared weights, as if channels varied by themselves;
+    without batches it is the weights alone.
+    """
+    layers = channel_gates(network)
+    found = {name: torch.zeros(0) for name in layers}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            varies = inputs[0].var([0, *range(2, inputs[0].dim())], correction=0)
+            found[name] = varies if not len(found[name]) else found[name] + varies
+
+        return hook
+
+    handles = [layer.register_forward_pre_hook(look(name)) for name, layer in layers.items()]
+    try:
+        with eval_mode(network), torch.no_grad():
+            for batch in batches:
+                network(batch.to(next(network.parameters()).device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, layer in layers.items():
+        weights = layer.weight.detach().square().sum([0, *range(2, layer.weight.dim())])
+        strength = weights * found[name] if len(found[name]) else weights
+        read = layer.gate.read
+        read.copy_(strength.topk(len(read)).indices.sort().values)
 
 
 def ungated(network: nn.Module) -> nn.Module:

@@ -43,6 +43,9 @@ class Skipping(nn.Module):
         self.closed: Affine | None = None if norm is None else closed_of(layer)
         self.rest = rest_of(layer, None if self.open is None else self.open[0])
         weight, self.read, self.groups = layer.base_path()
+        self.order: Tensor | None = None
+        if layer.gate.gating.base == "strongest":
+            self.order, self.read = order_of(layer), slice(len(layer.gate.read))
         self.base = weight.detach().clone(memory_format=torch.channels_last)
         self.bias = None if own.bias is None else own.bias.detach().clone()
         self.whole = whole_of(layer, self.open)
@@ -56,6 +59,8 @@ class Skipping(nn.Module):
         if self.is_open:
             return self._in_full(inputs)
         rest = self.rest
+        if self.order is not None:
+            inputs = in_order(inputs, self.order)
         seen = inputs[:, self.read]
         sums = F.conv2d(seen, self.base, self.bias, rest.stride, rest.padding, rest.dilation, self.groups)
         mask = decide(self.gate, self.scoring, sums)
@@ -110,6 +115,19 @@ def whole_of(layer: ChannelGated, by: Affine | None) -> tuple[Tensor, Tensor | N
     return weight * scale[:, None, None, None], shift if bias is None else bias.detach() * scale + shift
 
 
+def order_of(layer: ChannelGated) -> Tensor:
+    """Return all input channels [inputs], those of the base path first: what is left is then one run of them."""
+    own: Any = layer
+    rest = torch.ones(own.in_channels, dtype=torch.bool)
+    rest[layer.gate.read] = False
+    return torch.cat([layer.gate.read, rest.nonzero().squeeze(1)])
+
+
+def in_order(inputs: Tensor, order: Tensor) -> Tensor:
+    """Return inputs [n, c, h, w] with their channels in an order, a copy with channels last."""
+    return inputs.permute(0, 2, 3, 1).index_select(3, order).permute(0, 3, 1, 2)
+
+
 def closed_of(layer: ChannelGated) -> Affine:
     """Return what the norm of base sums does with them, its own scale and shift included."""
     scale, shift = affine(layer.gate.norm)
@@ -132,6 +150,8 @@ def rest_of(layer: ChannelGated, scale: Tensor | None) -> Conditional:
         weight *= scale[:, None, None, None]
     _, read, groups = layer.base_path()
     first = int(read.stop) if groups == 1 and isinstance(read, slice) else 0
+    if layer.gate.gating.base == "strongest":
+        weight, first = weight[:, order_of(layer)], len(layer.gate.read)
     if groups > 1:
         channels = torch.arange(own.in_channels)[read].view(groups, -1)
         for rows, of_group in zip(weight.chunk(groups), channels, strict=True):
