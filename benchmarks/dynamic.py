@@ -37,7 +37,7 @@ LAYERS = ("layer*.conv?",)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Accuracy against what is computed, by gates that inputs decide.")
     parser.add_argument(
-        "--only", nargs="*", default=["*"], help="patterns of names, as 'channel, first, pixel, 0.45, seed 0'"
+        "--only", nargs="*", default=["*"], help="patterns of names, as '*, pixel, 0.45, seed 0'"
     )
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
