@@ -36,12 +36,12 @@ LAYERS = ("layer*.conv?",)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Accuracy against what is computed, by gates that inputs decide.")
-    parser.add_argument(
-        "--only", nargs="*", default=["*"], help="patterns of names, as '*, pixel, 0.45, seed 0'"
-    )
+    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as '*, pixel, 0.45, seed 0'")
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
     parser.add_argument("--bases", nargs="*", default=["first", "strongest"], help="what the base path reads")
+    parser.add_argument("--begin", type=float, default=-1.0, help="thresholds of channel gates at first")
+    parser.add_argument("--ramp", type=float, default=0.6, help="share of the steps in which their budget is reached")
     parser.add_argument("--granularities", nargs="*", default=["pixel-channel", "pixel"])
     parser.add_argument("--weight-bits", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
@@ -67,7 +67,8 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
     """Return what there is to run, by name."""
     found: dict[str, Callable[..., tuple[nn.Module, Record]]] = {}
     for base, granularity, budget in itertools.product(asked.bases, asked.granularities, asked.budgets):
-        options = {"base": base, "granularity": granularity, "budget": budget, "strength": 0.0}
+        options: dict[str, Any] = {"base": base, "granularity": granularity, "budget": budget, "strength": 0.0}
+        options |= {"begin": asked.begin, "ramp": asked.ramp}
         gating = channel_gating_of("paper", layers=LAYERS, **options)
         found[f"channel, {base}, {granularity}, {budget:g}"] = partial(channels, subject, gating)
     found["precision, static twin"] = partial(twin, subject, asked.weight_bits)
