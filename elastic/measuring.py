@@ -1,7 +1,9 @@
 """Measure how long a network takes: the median over runs after a warm-up, with its spread."""
 
+import contextlib
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,5 +36,28 @@ def measure_latency(model: nn.Module, example: Tensor, *, runs: int = 30, at_lea
             start = time.perf_counter()
             model(example)
             seconds.append(time.perf_counter() - start)
+    return _latency(seconds)
+
+
+@torch.inference_mode()
+def measure_in_turns(
+    networks: Sequence[nn.Module], example: Tensor, *, runs: int = 30, at_least_seconds: float = 0.3
+) -> tuple[Latency, ...]:
+    """Return the latency of each network, as `measure_latency`, one run of each in every turn: all see one machine."""
+    seconds: list[list[float]] = [[] for _ in networks]
+    with contextlib.ExitStack() as stack:
+        for network in networks:
+            stack.enter_context(eval_mode(network))
+            for _ in range(3):
+                network(example)
+        while len(seconds[0]) < runs or min(map(sum, seconds)) < at_least_seconds:
+            for network, found in zip(networks, seconds, strict=True):
+                start = time.perf_counter()
+                network(example)
+                found.append(time.perf_counter() - start)
+    return tuple(_latency(found) for found in seconds)
+
+
+def _latency(seconds: Sequence[float]) -> Latency:
     low, median, high = statistics.quantiles(seconds, n=4)
     return Latency(median, low, high, len(seconds))
