@@ -22,21 +22,12 @@ class Latency:
     runs: int
 
 
-@torch.inference_mode()
 def measure_latency(model: nn.Module, example: Tensor, *, runs: int = 30, at_least_seconds: float = 0.3) -> Latency:
     """Return the latency of the model, in eval mode, on the example as it is, on the threads that torch has.
 
     More than `runs` are made until `at_least_seconds` have passed.
     """
-    seconds: list[float] = []
-    with eval_mode(model):
-        for _ in range(3):
-            model(example)
-        while len(seconds) < runs or sum(seconds) < at_least_seconds:
-            start = time.perf_counter()
-            model(example)
-            seconds.append(time.perf_counter() - start)
-    return _latency(seconds)
+    return measure_in_turns([model], example, runs=runs, at_least_seconds=at_least_seconds)[0]
 
 
 @torch.inference_mode()
@@ -55,9 +46,7 @@ def measure_in_turns(
                 start = time.perf_counter()
                 network(example)
                 found.append(time.perf_counter() - start)
-    return tuple(_latency(found) for found in seconds)
-
-
-def _latency(seconds: Sequence[float]) -> Latency:
-    low, median, high = statistics.quantiles(seconds, n=4)
-    return Latency(median, low, high, len(seconds))
+    quartiles = [statistics.quantiles(found, n=4) for found in seconds]
+    return tuple(
+        Latency(median, low, high, len(found)) for (low, median, high), found in zip(quartiles, seconds, strict=True)
+    )

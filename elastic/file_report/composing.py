@@ -33,7 +33,7 @@ def report_of(path: str | Path, findings: Findings, runs: Runs, settings: Mappin
         lead=f"{len(header.levels)} levels in one file of {size_text(path.stat().st_size)}. "
         f"{'; '.join(_found(header, findings))}. {CONTRACTS[header.contract]}",
         sections=tuple(_sections(path, header, findings, runs)),
-        settings={**_settings(path, header), **settings, "measured": dict(findings.conditions)},
+        settings=_settings(path, header, findings) | dict(settings),
     )
 
 
@@ -61,7 +61,7 @@ def _found(header: Header, findings: Findings) -> Iterator[str]:
         yield f"{level.name}: {right}{level.macs / largest:.1%} of the MACs{took}"
 
 
-def _settings(path: Path, header: Header) -> dict[str, Any]:
+def _settings(path: Path, header: Header, findings: Findings) -> dict[str, Any]:
     recipe = {name: value for name, value in header.recipe.items() if name not in KEYS}
     return {
         "file": path.name,
@@ -70,4 +70,5 @@ def _settings(path: Path, header: Header) -> dict[str, Any]:
         "model": header.model,
         "input": header.input,
         "recipe": recipe,
+        **({"measured": dict(findings.conditions)} if findings.conditions else {}),
     }

@@ -12,8 +12,8 @@ TOP1 = "top1"  # the metric of a level that accuracies are
 NO_ACCURACY = "The file holds no accuracies, and none were measured: `--data` measures them."
 OF_FILE = "Accuracies are those that the file holds: they were measured when it was made."
 COSTS = (
-    "Multiply-accumulates are those of one input, counted in closed form. Bytes are those of a plain file of the level "
-    "alone."
+    "Multiply-accumulates are those of one input, in closed form, and a share of the largest level's. Bytes are those "
+    "of a plain file of the level alone."
 )
 PROOFS = (
     "Proven while this page was made. SHA-256: what is read is what was saved. Masked = cut: removing channels gives "
@@ -71,7 +71,7 @@ def _costs(header: Header) -> Columns:
     return {
         "params": [level.params for level in header.levels],
         "MACs": [level.macs for level in header.levels],
-        "MACs, % of the largest": [100 * level.macs / largest for level in header.levels],
+        "MACs, %": [100 * level.macs / largest for level in header.levels],
         "bytes": [level.bytes for level in header.levels],
     }
 
@@ -96,8 +96,8 @@ def _latency(findings: Findings) -> Columns:
         return {}
     return {
         "latency, ms": milliseconds(findings),
-        "first quartile, ms": [1e3 * each.low for each in findings.latencies],
-        "third quartile, ms": [1e3 * each.high for each in findings.latencies],
+        "quartiles, ms: first": [1e3 * each.low for each in findings.latencies],
+        "third": [1e3 * each.high for each in findings.latencies],
     }
 
 

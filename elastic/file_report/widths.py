@@ -13,8 +13,9 @@ WIDTHS = (
     "Layers that make channels of which some can leave, in forward order; others have the same width at each level."
 )
 FROZEN = (
-    "Channels that no level is without, and why. The ends of the network stay because its input and output do; the "
-    "rest may be freed by a change in its code. Parameters are those on such channels; one may be held twice."
+    "Positions along axes of tensors that every level keeps, and why. The ends of the network stay because its input "
+    "and output do; the rest may be freed by a change in its code. Parameters lie on such positions; one may be held "
+    "twice."
 )
 MOST_MODULES = 3  # that are named
 
@@ -26,7 +27,7 @@ def widths_section(header: Header, planned: Planned) -> Section:
 
 def frozen_section(plan: Plan) -> Section:
     """Return what holds the channels that never leave."""
-    heads = ("because", "where", "channels", "params", "what would free them")
+    heads = ("because", "where", "positions", "params", "what would free them")
     rows = tuple(
         (each.reason, _place(each), each.positions, each.params, "" if each.is_natural else each.advice)
         for each in obstacles(plan)
