@@ -23,6 +23,7 @@ from elastic.cli import (
     prune,
     quantise,
     rebuild,
+    report,
     sensitivity,
     soft_prune,
     train,
@@ -56,6 +57,7 @@ app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
 app.command("eval")(evaluate.evaluate)

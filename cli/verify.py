@@ -1,8 +1,8 @@
 """`elastic verify`: the proofs, on a file, here and now."""
 
-import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,29 +25,15 @@ def verify(
     """
     from elastic import checkpoint, exporting, proofs
     from elastic.cli.networks import load_level, open_file
-    from elastic.makes import is_gated
-    from elastic.metadata import verify_level
-    from elastic.planned import load_plan
+    from elastic.verifying import verify_levels
     from elastic.weights import read_weights
 
     exporting.check_format(to)
     header, preprocessing = open_file(file)
     same = None if against is None else proofs.prove_equal(checkpoint.load_state(file), read_weights(against))
-    planned = load_plan(file)
-    example, whole = preprocessing.example(), load_level(file, header, None, model)
-    rows: list[dict[str, Any]] = []
-    for number, level in enumerate(header.levels):
-        note(f"verifying {level.name}")
-        verify_level(file, number)
-        row: dict[str, Any] = {"level": level.name, "digest": level.digest}
-        if number < len(header.levels) - 1:
-            row["masked_equals_cut"] = proofs.prove_cut(whole, planned.plan, planned.levels, number, example)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"level{exporting.SUFFIXES[to]}"
-            network = load_level(file, header, number, model)
-            if to in exporting.GATED_STATES or not is_gated(network):
-                row["export_error"] = exporting.export(network, example, path, to).error  # type: ignore[arg-type]
-        rows.append(row)
+    network = partial(load_level, file, header, own_model=model)
+    proven = verify_levels(file, preprocessing.example(), to=to, network=network, told=note)  # type: ignore[arg-type]
+    rows = [{name: found for name, found in vars(each).items() if found is not None} for each in proven]
     result = {"file": str(file), "levels": rows, "equal_to_original": same}
 
     def render() -> None:

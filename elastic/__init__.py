@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from elastic.dynamic_levels import gate_levels_dynamically as gate_levels_dynamically
     from elastic.errors import ElasticError as ElasticError
     from elastic.exporting import export as export
+    from elastic.file_report import report as report
     from elastic.fitting import fit as fit
     from elastic.gates.channels import gate_channels as gate_channels
     from elastic.gates.weights import gate_weights as gate_weights
@@ -59,6 +60,7 @@ HOMES = {
     "gate_levels_dynamically": "elastic.dynamic_levels",
     "ElasticError": "elastic.errors",
     "export": "elastic.exporting",
+    "report": "elastic.file_report",
     "fit": "elastic.fitting",
     "gate_channels": "elastic.gates.channels",
     "gate_weights": "elastic.gates.weights",

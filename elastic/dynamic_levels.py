@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from elastic.data.preprocessing import Preprocessing
@@ -85,7 +85,7 @@ def suffix_of(gating: ChannelGating | PrecisionGating) -> str:
     return f"gated-W{gating.weight_bits}A{gating.bits}-{gating.prediction_bits}"
 
 
-def example_of_file(path: str | Path) -> Example:
+def example_of_file(path: str | Path) -> Tensor:
     """Return an image of the size that a file says. Raises FileFormatError if it says none."""
     header = read_header(path)
     if not header.input:

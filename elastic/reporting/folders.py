@@ -7,7 +7,7 @@ from elastic.metadata.replacing import replacing
 from elastic.reporting.csvs import csv_of
 from elastic.reporting.pages import page
 from elastic.reporting.parts import Report
-from elastic.reporting.pictures import draw
+from elastic.reporting.pictures import drawn_parts
 from elastic.reporting.storing import settled, to_json
 from elastic.reporting.tables import Table
 
@@ -53,7 +53,7 @@ def _check_free(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _files(report: Report) -> dict[str, bytes]:
-    drawn = {part.name: draw(part) for part in report.parts if not isinstance(part, Table)}
+    drawn = drawn_parts(report)
     files = {f"{part.name}.csv": csv_of(part.records()).encode() for part in report.parts}
     for name, picture in drawn.items():
         files |= {f"{name}.svg": picture.svg, f"{name}.png": picture.png}

@@ -1,4 +1,8 @@
-"""Pages: a report as one HTML file that needs no other, no script and no network."""
+"""Pages: a report as one HTML file that needs no other, no script and no network.
+
+A page of a folder links to the files beside it. A page alone holds the figures themselves, as JSON in an element that
+browsers neither show nor run.
+"""
 
 import re
 from collections.abc import Mapping
@@ -13,21 +17,34 @@ from elastic.reporting.pictures import Drawn
 from elastic.reporting.styles import STYLE
 from elastic.reporting.tables import Table
 
-MOST_ROWS = 200  # of numbers below a picture; more are in its CSV file only
+MOST_ROWS = 200  # of numbers below a picture, where more are in its CSV file
+FIGURES = "figures"  # the id of the element that holds the JSON of a page alone
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # nothing from outside, and nothing that runs
 
 
-def page(report: Report, drawn: Mapping[str, Drawn]) -> str:
-    """Return the page of a report whose pictures are drawn, by name."""
+def page(report: Report, drawn: Mapping[str, Drawn], figures: str = "") -> str:
+    """Return the page of a report whose pictures are drawn, by name.
+
+    With `figures`, the report's JSON, it is a page alone, which holds them and links to no file.
+    """
+    skip = element("a", "Skip to the figures", href="#main", class_="skip")
     header = element("header", element("h1", report.title), element("p", report.lead, class_="lead"), _contents(report))
-    sections = [_section(number, section, drawn) for number, section in enumerate(report.sections)]
+    sections = [_section(number, section, drawn, bool(figures)) for number, section in enumerate(report.sections)]
     settings = [_settings(report.settings)] if report.settings else []
-    main = element("main", joined([*sections, *settings], "\n"))
-    source = element("a", "report.json", href="report.json")
-    footer = element("footer", element("p", "All figures and settings, for programs: ", source))
-    body = element("body", joined(["", header, main, footer, ""], "\n"))
+    main = element("main", joined([*sections, *settings], "\n"), id="main")
+    body = element("body", joined(["", skip, header, main, _footer(figures), ""], "\n"))
     whole = element("html", joined(["", _head(report), body, ""], "\n"), lang="en")
     return f"<!DOCTYPE html>\n{whole}\n"
+
+
+def _footer(figures: str) -> Markup:
+    if not figures:
+        source = element("a", "report.json", href="report.json")
+        return element("footer", element("p", "All figures and settings, for programs: ", source))
+    where = element("code", f"#{FIGURES}")
+    text = Markup(figures.replace("<", "\\u003c"))  # nothing in it can end the element
+    held = element("script", text, type="application/json", id=FIGURES)
+    return element("footer", element("p", "All figures and settings are in this page, as JSON in ", where, "."), held)
 
 
 def _head(report: Report) -> Markup:
@@ -53,41 +70,43 @@ def _contents(report: Report) -> Markup:
     return element("nav", element("ul", *links), aria_label="Sections")
 
 
-def _section(number: int, section: Section, drawn: Mapping[str, Drawn]) -> Markup:
+def _section(number: int, section: Section, drawn: Mapping[str, Drawn], is_alone: bool) -> Markup:
     place = f"section-{number}"
     paragraphs = [element("p", text.strip()) for text in re.split(r"\n\s*\n", section.text) if text.strip()]
-    parts = [_part(part, drawn) for part in section.parts]
+    parts = [_part(part, drawn, is_alone) for part in section.parts]
     title = element("h2", section.title, id=place)
     return element("section", joined([title, *paragraphs, *parts], "\n"), aria_labelledby=place)
 
 
-def _part(part: Part, drawn: Mapping[str, Drawn]) -> Markup:
-    return _table(part) if isinstance(part, Table) else _picture(part, drawn[part.name])
+def _part(part: Part, drawn: Mapping[str, Drawn], is_alone: bool) -> Markup:
+    return _table(part, is_alone) if isinstance(part, Table) else _picture(part, drawn[part.name], is_alone)
 
 
-def _table(table: Table) -> Markup:
-    return element("div", grid(table), _note(table), _files(table, "csv"), class_="card")
+def _table(table: Table, is_alone: bool) -> Markup:
+    files = Markup() if is_alone else _files(table, "csv")
+    return element("div", grid(table), _note(table), files, class_="card")
 
 
-def _picture(part: Picture, drawn: Drawn) -> Markup:
+def _picture(part: Picture, drawn: Drawn, is_alone: bool) -> Markup:
     svg = Markup(inline(drawn.bare, part.name, f"{part.title}. {part.told()}"))
     return element(
         "figure",
         element("figcaption", part.title),
         element("div", svg, class_="wide", tabindex="0", role="group", aria_label=f"Picture: {part.title}"),
         _note(part),
-        _numbers(part),
-        _files(part, "csv", "svg", "png"),
+        _numbers(part, is_alone),
+        Markup() if is_alone else _files(part, "csv", "svg", "png"),
         class_="card",
     )
 
 
-def _numbers(part: Picture) -> Markup:
+def _numbers(part: Picture, is_alone: bool) -> Markup:
     table = part.numbers()
-    if len(table.rows) > MOST_ROWS:
+    if len(table.rows) > MOST_ROWS and not is_alone:
         where = element("a", f"{part.name}.csv", href=f"{part.name}.csv")
         return element("p", f"The {len(table.rows):,} rows of numbers are in ", where, ".", class_="note")
-    return element("details", element("summary", "Numbers"), grid(table))
+    summary = element("summary", "Numbers", element("span", f" of {part.title}", class_="unseen"))
+    return element("details", summary, grid(table))
 
 
 def _note(part: Part) -> Markup:

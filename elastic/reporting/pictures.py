@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from elastic.reporting.looks import INK, SETTINGS, new_figure
-from elastic.reporting.parts import Picture
+from elastic.reporting.parts import Picture, Report
+from elastic.reporting.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,11 @@ class Drawn:
     svg: bytes
     png: bytes
     bare: str
+
+
+def drawn_parts(report: Report) -> dict[str, Drawn]:
+    """Return the pictures of a report, by the name of their part."""
+    return {part.name: draw(part) for part in report.parts if not isinstance(part, Table)}
 
 
 def draw(part: Picture) -> Drawn:

@@ -38,6 +38,10 @@ p { max-width: 44rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
 a { color: var(--link); }
 a:focus-visible, summary:focus-visible, .wide:focus-visible { outline: 3px solid var(--link); outline-offset: 2px;
   border-radius: 2px; }
+.skip { position: absolute; left: .5rem; top: -4rem; padding: .5rem 1rem; background: var(--card); }
+.skip:focus { top: .5rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+summary { position: relative; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 1.25rem 0 0; padding: .6rem 0; list-style: none;
   border-block: 1px solid var(--soft); font-size: .95rem; }
 .card { margin: 1.5rem 0; padding: 1.1rem 1.25rem; background: var(--card); border: 1px solid var(--soft);
@@ -73,7 +77,7 @@ footer { padding-top: 1rem; padding-bottom: 3rem; color: var(--muted); font-size
 @media print {
   body { font-size: 10pt; }
   header, main, footer { max-width: none; padding: 0; }
-  nav, summary, .files { display: none; }
+  nav, summary, .files, .skip { display: none; }
   .card { padding: 0; border: 0; }
   .wide { overflow: visible; }
   svg { min-width: 0 !important; }

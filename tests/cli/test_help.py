@@ -7,6 +7,7 @@ VERBS = [
     "export",
     "info",
     "verify",
+    "report",
     "doctor",
     "compare",
     "eval",

@@ -10,8 +10,9 @@ from PIL import Image
 
 from elastic.reporting import Bars, Curves, HeatMap, Histogram
 from elastic.reporting.heat_maps import FULLEST, PALEST
-from elastic.reporting.looks import DARK, DASHES, LIGHT, MARKERS, line_of, marker_of, new_figure, shortened
+from elastic.reporting.looks import DARK, DASHES, INK, LIGHT, MARKERS, line_of, marker_of, new_figure, shortened
 from elastic.reporting.pictures import draw
+from elastic.reporting.styles import DARK_INK
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = "features.denseblock4.denselayer16.conv2"
@@ -150,3 +151,13 @@ def test_colours_have_the_contrast_that_pictures_need(colours, paper):
     for colour in colours:
         dark, light = sorted([luminance(colour), luminance(paper)])
         assert (light + 0.05) / (dark + 0.05) >= 2.995  # 3:1, WCAG 2.1, 1.4.11
+
+
+@pytest.mark.parametrize(
+    ("ink", "colour", "paper"), [(INK, LIGHT[0], "#ffffff"), (DARK_INK, DARK[0], "#161b22")], ids=["light", "dark"]
+)
+def test_numbers_on_the_fullest_cell_of_a_heat_map_can_be_read(ink, colour, paper):
+    parts = [[int(each[place : place + 2], 16) for place in (1, 3, 5)] for each in (colour, paper)]
+    mixed = [round(FULLEST * over + (1 - FULLEST) * under) for over, under in zip(*parts, strict=True)]
+    dark, light = sorted([luminance(ink), luminance("#{:02x}{:02x}{:02x}".format(*mixed))])
+    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.1, 1.4.3
