@@ -7,4 +7,5 @@ from elastic.latency.profiling import profile as profile
 from elastic.latency.runtimes import RUNTIMES as RUNTIMES
 from elastic.latency.runtimes import prepare as prepare
 from elastic.latency.table import Table as Table
+from elastic.latency.table import is_table as is_table
 from elastic.latency.table import read_table as read_table

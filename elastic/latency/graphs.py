@@ -69,8 +69,7 @@ class Graph:
                 values = np.compress(stays[self.plan.axes[home]], values, axis)
             kept[name] = values
         for node in graph.graph.node:
-            if node.op_type == "Reshape" and (flat := kept.get(node.input[1])) is not None and len(flat) == 2:
-                kept[node.input[1]] = np.array([0, -1], flat.dtype)  # whatever the width is that is flattened
+            _set_flattened(node, kept)
             _set_groups(node, self.initializers, kept)
         graph.graph.initializer.extend(numpy_helper.from_array(np.ascontiguousarray(v), n) for n, v in kept.items())
         found: bytes = graph.SerializeToString()
@@ -99,6 +98,15 @@ def graph_of(model: nn.Module, example: Tensor, plan: Plan) -> Graph:
             if tensor.dim() == 1 and tensor.is_floating_point():
                 tensor.uniform_(0.5, 1.5)
     return Graph(onnx.load_from_string(onnx_bytes(model, example)), plan)
+
+
+def _set_flattened(node: Any, kept: dict[str, np.ndarray]) -> None:
+    if node.op_type != "Reshape" or len(kept.get(node.input[1], ())) != 2:
+        return
+    kept[node.input[1]] = np.array([0, -1])  # the batch as it is, and whatever width is flattened
+    for attribute in node.attribute:
+        if attribute.name == "allowzero":
+            attribute.i = 0
 
 
 def _set_groups(node: Any, whole: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> None:

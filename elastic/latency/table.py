@@ -23,6 +23,7 @@ from elastic.plan import BoolArray, Plan
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+BEGINNING = b'{"kind":"elastic latency table"'
 LEAST = 3  # networks without which nothing is fitted
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -124,6 +125,11 @@ class Table:
             np.array([self.steady(point) for point in points]),
         )
 
+    @property
+    def whole(self) -> Point:
+        """The whole network."""
+        return next(point for point in self.points if point.role == "fit" and point.number == 0)
+
     def steady(self, point: Point) -> float:
         """Return the seconds that a network takes when the machine is as fast as it was for most networks."""
         return point.seconds * self._share(point)
@@ -163,6 +169,12 @@ def read_table(path: str | Path, *, elsewhere: bool = False) -> Table:
             "machine (elsewhere=True, --elsewhere)"
         )
     return Table(header, tuple(_points(journal, header)))
+
+
+def is_table(path: str | Path) -> bool:
+    """Return whether a file begins as those that `profile` writes."""
+    with Path(path).open("rb") as file:
+        return file.read(len(BEGINNING)) == BEGINNING
 
 
 def resumed(path: Path, header: Header) -> tuple[Journal, list[Point]]:
