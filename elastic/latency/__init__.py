@@ -1,5 +1,7 @@
 """Latency: how long networks take on this machine, measured, and predicted for widths that were not."""
 
+from elastic.latency.benching import Benched as Benched
+from elastic.latency.benching import bench as bench
 from elastic.latency.measuring import Latency as Latency
 from elastic.latency.measuring import measure_latency as measure_latency
 from elastic.latency.predicting import Predictor as Predictor

@@ -18,13 +18,13 @@ from elastic import fingerprints
 from elastic.allocation.sums import Sums
 from elastic.errors import TargetError
 from elastic.journal import Journal
-from elastic.latency.bench import Bench
 from elastic.latency.inside import layers_with_weights, sites_of
 from elastic.latency.machine import this_machine
 from elastic.latency.measuring import Clock
 from elastic.latency.predicting import Layer, widths_of_layers
 from elastic.latency.runtimes import check_runtime, prepare, threads_of
 from elastic.latency.sampling import SHARES, Role, draw_widths, levels_of
+from elastic.latency.subnetworks import Subnetworks
 from elastic.latency.table import LEAST, Header, Point, Table, resumed
 from elastic.modes import eval_mode
 from elastic.plan import Plan
@@ -83,10 +83,10 @@ def profile(
         header = _header(model, example, known, runtime, threads, seed, name)
         journal, found = (None, []) if path is None else resumed(Path(path), header)
         reference = levels_of(known, draw_widths(known, "fit", REFERENCE, seed))
-        bench = Bench(
+        networks = Subnetworks(
             model, example, known, reference=reference, runtime=runtime, threads=threads, runs=runs, clock=clock
         )
-        run = _Run(bench, header, found, journal, progress, points + checks)
+        run = _Run(networks, header, found, journal, progress, points + checks)
         begin = time.monotonic()
         while not _is_enough(run, points, tolerance):
             if seconds is not None and time.monotonic() - begin > seconds and len(run.of("fit")) >= LEAST:
@@ -104,16 +104,16 @@ class _Run:
 
     def __init__(
         self,
-        bench: Bench,
+        networks: Subnetworks,
         header: Header,
         points: list[Point],
         journal: Journal | None,
         progress: Progress | None,
         most: int,
     ) -> None:
-        self.bench, self.header, self.points, self.journal = bench, header, points, journal
+        self.networks, self.header, self.points, self.journal = networks, header, points, journal
         self.progress, self.most = progress, most
-        self.sums = Sums(bench.plan)
+        self.sums = Sums(networks.plan)
         self.places = widths_of_layers(header.layers, self.sums)
 
     def of(self, role: Role) -> list[Point]:
@@ -122,13 +122,13 @@ class _Run:
     def measure(self, role: Role) -> None:
         """Measure the next network of a role, and keep it."""
         number = len(self.of(role))
-        levels = levels_of(self.bench.plan, draw_widths(self.bench.plan, role, number, self.header.seed))
+        levels = levels_of(self.networks.plan, draw_widths(self.networks.plan, role, number, self.header.seed))
         axes, multiplier = self.places
         widths = self.sums.lengths(levels == 0)[axes] * multiplier  # [layers, 3]
         is_predicted = role == "fit" and number >= max(LEAST, len(SHARES))
         before = Table(self.header, tuple(self.points))
         predicted = float(before.fitted.seconds(widths)) if is_predicted else None
-        found = self.bench.measure(levels)
+        found = self.networks.measure(levels)
         whole = found.whole
         point = Point(
             role=role, number=number, seconds=whole.median, low=whole.low, high=whole.high, runs=whole.runs,

@@ -10,8 +10,8 @@ import elastic
 from elastic.errors import FileFormatError, LatencyMismatch, PlanMismatch, TargetError
 from elastic.gates.channels import LatencyPrice, read_latency_table
 from elastic.latency import profile, read_table
-from elastic.latency.bench import Bench, Measured
 from elastic.latency.measuring import Latency
+from elastic.latency.subnetworks import Measured, Subnetworks
 from elastic.latency.table import Table
 from tests.wirings import WIRINGS
 
@@ -31,10 +31,10 @@ class Stopwatch:
             if name.endswith(".weight")
         }
 
-    def measure(self, bench, levels):
+    def measure(self, networks, levels):
         self.asked += 1
         slower = self.speed(self.asked)
-        found = self.seconds(elastic.CostModel(bench.plan).shapes(levels == 0))
+        found = self.seconds(elastic.CostModel(networks.plan).shapes(levels == 0))
         found = {layer: slower * each for layer, each in found.items()}
         whole = sum(found.values()) * (1 + self.noise * np.random.default_rng(self.asked).normal())
         return Measured(Latency(whole, whole, whole, 5), found, slower)
@@ -43,7 +43,7 @@ class Stopwatch:
 @pytest.fixture
 def watch(monkeypatch):
     watch = Stopwatch()
-    monkeypatch.setattr(Bench, "measure", lambda bench, levels: watch.measure(bench, levels))
+    monkeypatch.setattr(Subnetworks, "measure", lambda networks, levels: watch.measure(networks, levels))
     return watch
 
 

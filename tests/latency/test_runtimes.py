@@ -10,11 +10,11 @@ from torch import nn
 import elastic
 from elastic.errors import RuntimeMissing, UnknownName
 from elastic.latency import prepare
-from elastic.latency.bench import Bench
 from elastic.latency.graphs import Graph
 from elastic.latency.inside import sites_of
 from elastic.latency.runtimes import GRAPHS, PACKAGES, onnx_bytes, threads_of
 from elastic.latency.sampling import draw_widths, levels_of
+from elastic.latency.subnetworks import Subnetworks
 
 
 class Net(nn.Module):
@@ -69,18 +69,21 @@ def test_a_cut_graph_gives_what_the_cut_network_gives(opened, graph, runtime):
 def test_onnxruntime_tells_the_times_of_layers(opened, graph, monkeypatch):
     model, example, plan = opened
     _, levels = narrow(opened)
-    monkeypatch.setattr("elastic.latency.bench.graph_of", lambda *_: graph)
-    bench = Bench(
+    monkeypatch.setattr("elastic.latency.subnetworks.graph_of", lambda *_: graph)
+    networks = Subnetworks(
         model, example, plan, reference=levels, runtime="onnxruntime", threads=1, runs=3, clock=None
     )  # fmt: skip
-    assert {"wide", "depth", "out"} <= set(bench.measure(levels).inside)
+    assert {"wide", "depth", "out"} <= set(networks.measure(levels).inside)
 
 
 def test_eager_tells_the_times_of_all_layers(opened):
     model, example, plan = opened
     _, levels = narrow(opened)
-    bench = Bench(model, example, plan, reference=levels, runtime="eager", threads=1, runs=3, clock=None)
-    assert set(bench.measure(levels).inside) == {"", *(site.layer for site in sites_of(model, lambda: model(example)))}
+    networks = Subnetworks(model, example, plan, reference=levels, runtime="eager", threads=1, runs=3, clock=None)
+    assert set(networks.measure(levels).inside) == {
+        "",
+        *(site.layer for site in sites_of(model, lambda: model(example))),
+    }
 
 
 def test_an_eager_call_gives_what_the_network_gives(opened):

@@ -1,4 +1,4 @@
-"""Bench: measures one sub-network after the other, the whole and its layers in turns.
+"""Sub-networks: measures one after the other, the whole and its layers in turns.
 
 A runtime that takes graphs gets one that was exported once and is cut like a state dict; where that doesn't run, each
 network is exported by itself.
@@ -33,7 +33,7 @@ class Measured:
     reference: float  # seconds, median
 
 
-class Bench:
+class Subnetworks:
     """A network of which sub-networks are measured, by one runtime, each in turns with the same reference.
 
     A machine is faster at one time than at another, by its clock and by what else runs: what the reference takes tells.
