@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]  # networks that are measured, networks in
 
 POINTS = 60  # networks that are fitted at most
 CHECKS = 8  # networks that are only predicted
-WINDOW = 6  # of the last networks the median error decides
+WINDOW = 10  # of the last networks the median error decides
 RUNS = 15
 REFERENCE = 1  # number of the network that all are measured beside: half as wide in every group
 
@@ -61,7 +61,7 @@ def profile(
     """Return a table of how long the model's layers take on this machine over their widths; the model stays as it is.
 
     Sub-networks of the plan are cut and run on the example, as it is, by `runtime` on so many `threads` (torch's own
-    number by default), each `runs` times after a warm-up. It ends when the median error of the last six predictions,
+    number by default), each `runs` times after a warm-up. It ends when the median error of the last ten predictions,
     made before each was measured, is at most `tolerance`; or after `points` networks, or about so many `seconds`. Then
     `checks` further ones are measured, that are never fitted: `Table.errors`.
 
