@@ -60,8 +60,8 @@ def page(records: dict[str, Record], threads: int, size: int) -> str:
     told = setting(("torch", "onnxruntime"), records.values(), f"{threads} threads")
     about = (
         f"Sub-networks with random widths, {size} pixels, batch 1; none was fitted. Errors are shares of what was "
-        "measured, beside a reference in the same turns; the last column compares with the clock alone, at another time "
-        "than the table's."
+        "measured, beside a reference in the same turns; the last column compares with the clock alone, at another "
+        "time than the table's."
     )
     return f"# Predicted and measured latency\n\n{about}\n\n{markdown(HEAD, rows)}\n\n{told}\n"
 
