@@ -7,7 +7,7 @@ import typer
 
 from elastic.cli import options
 from elastic.cli.groups import takes_groups
-from elastic.cli.printing import note, say, show, table
+from elastic.cli.printing import Steps, say, show, table
 from elastic.sizes import size_text
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def bench(
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 1,
     threads: options.Threads = None,
     runs: Annotated[int, typer.Option(min=2, help="Runs of each after a warm-up; quick ones run more often.")] = 30,
+    clock: options.Clock = "wall",
     device: Annotated[str, typer.Option(help="cpu, or cuda: eager and compile only.")] = "cpu",
     weights: options.Weights = None,
     model: options.OwnModel = None,
@@ -46,15 +47,22 @@ def bench(
 
     from elastic.errors import UnknownName
     from elastic.latency import bench as measure
+    from elastic.latency.measuring import named_clock
+    from elastic.latency.runtimes import check_runtime
 
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UnknownName(f"device {device!r} isn't there; known: cpu" + ", cuda" * torch.cuda.is_available())
+    runtimes, threads = runtime or ["eager"], threads or torch.get_num_threads()
+    for each in runtimes:
+        check_runtime(each)
+    counted = named_clock(clock, threads)
     networks, example = _opened(network, level, model, weights, opening)
     example = example.expand(batch, *example.shape[1:]).contiguous().to(device)
     networks = {name: each.float().to(device) for name, each in networks.items()}
-    runtimes, threads = runtime or ["eager"], threads or torch.get_num_threads()
-    note(f"measuring {len(networks) * len(runtimes)} in turns")
-    found = measure(networks, example, runtimes=runtimes, threads=threads, runs=runs)
+    with Steps("preparing networks") as progress:
+        found = measure(
+            networks, example, runtimes=runtimes, threads=threads, runs=runs, clock=counted, progress=progress
+        )
     result = {
         "network": network,
         "batch": batch,

@@ -31,6 +31,10 @@ def profile(
         float, typer.Option(min=0, help="Error of predictions, as a share, at which it is enough.")
     ] = 0.05,
     runs: Annotated[int, typer.Option(min=2, help="Runs of each after a warm-up; quick ones run more often.")] = 15,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Fit no more sub-networks after about so long; a later run goes on.")
+    ] = None,
+    clock: options.Clock = "wall",
     freeze: options.Freeze = None,
     seed: options.Seed = 0,
     opening: options.Opening,
@@ -40,10 +44,17 @@ def profile(
 
     Example: elastic profile torchvision/resnet50 --runtime onnxruntime --threads 2 -o resnet50.jsonl
     """
+    import torch
+
     from elastic.cli.networks import check_output, open_model
     from elastic.latency import profile as measure
+    from elastic.latency.measuring import named_clock
+    from elastic.latency.runtimes import check_runtime
     from elastic.tracing import trace
 
+    threads = threads or torch.get_num_threads()
+    check_runtime(runtime)
+    counted = named_clock(clock, threads)
     check_output(output, overwrite=True, suffix=".jsonl")
     opened = open_model(model, None, **opening.asked)
     example = opened.example
@@ -52,7 +63,7 @@ def profile(
         found = measure(
             opened.model, example.expand(batch, *example.shape[1:]).contiguous(),
             runtime=runtime, threads=threads, plan=plan, path=output, points=points, checks=checks,
-            tolerance=tolerance, runs=runs, seed=seed, name=model, progress=progress,
+            tolerance=tolerance, runs=runs, seconds=seconds, clock=counted, seed=seed, name=model, progress=progress,
         )  # fmt: skip
     show(_result(output, found), json, lambda: _render(output, found))
 

@@ -1,7 +1,7 @@
 """Benching: networks by runtimes, all in turns in one run, so that all see the same machine."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,8 @@ from elastic.errors import UnknownName
 from elastic.latency.measuring import Call, Clock, Latency, clock_on, in_turns, latency_of
 from elastic.latency.resources import Meter, joules_of, meter_of, peak_bytes
 from elastic.latency.runtimes import check_runtime, prepare, threads_of
+
+Progress = Callable[[int, int], None]  # networks that are prepared on a runtime, all of them
 
 ENERGY_SECONDS = 1.0  # that energy is counted over
 
@@ -41,6 +43,7 @@ def bench(
     at_least_seconds: float = 0.3,
     clock: Clock | None = None,
     meter: Meter | None = None,
+    progress: Progress | None = None,
 ) -> list[Benched]:
     """Return how long each network takes on each runtime, on the example as it is; networks are put in eval mode.
 
@@ -63,6 +66,8 @@ def bench(
             for runtime in runtimes:
                 key, begin = (name, runtime), partial(_begun, network, example, runtime, threads)
                 calls[key], peaks[key] = peak_bytes(begin, example.device)
+                if progress is not None:
+                    progress(len(calls), len(networks) * len(runtimes))
         seconds = in_turns(calls, runs=runs, at_least_seconds=at_least_seconds, clock=clock or clock_on(example.device))
         joules = {key: _joules(call, statistics.median(seconds[key]), meter) for key, call in calls.items()}
     return [Benched(*key, latency_of(found), peaks[key], joules[key]) for key, found in seconds.items()]

@@ -9,12 +9,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from elastic.errors import UnknownName
 from elastic.modes import eval_mode
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
 Name = TypeVar("Name", bound=Hashable)
 
+CLOCKS = ("wall", "thread")
 WARM_UP = 3
 
 
@@ -71,6 +73,18 @@ def latency_of(seconds: list[float]) -> Latency:
     """Return median and quartiles of two runs or more."""
     low, median, high = statistics.quantiles(seconds, n=4)
     return Latency(median, low, high, len(seconds))
+
+
+def named_clock(name: str, threads: int) -> Clock | None:
+    """Return the clock of a name: None for `wall`, the device's own; for `thread` the time of one thread alone.
+
+    Raises UnknownName for another, or for `thread` where several run.
+    """
+    if name not in CLOCKS:
+        raise UnknownName(f"unknown clock {name!r}; known: {', '.join(CLOCKS)}")
+    if name == "thread" and threads > 1:
+        raise UnknownName(f"clock thread counts one thread, {threads} run; give --threads 1, or --clock wall")
+    return time.thread_time if name == "thread" else None
 
 
 def clock_on(device: torch.device) -> Clock:

@@ -43,6 +43,7 @@ def test_profile_goes_on_where_it_was(elastic):
     [
         (f"bench {NETWORK} --runtime tensorrt", "unknown runtime 'tensorrt'; known: eager"),
         (f"bench {NETWORK} --level 0", "takes no --level"),
+        (f"bench {NETWORK} --threads 2 --clock thread", "clock thread counts one thread, 2 run"),
         (f"bench {NETWORK} --device tpu", "device 'tpu' isn't there"),
         (f"profile {NETWORK} -o table.jsonl --runtime tensorrt", "unknown runtime 'tensorrt'"),
     ],
