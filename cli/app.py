@@ -10,6 +10,7 @@ import typer
 
 from elastic.cli import (
     attention,
+    bench,
     compare,
     demo,
     doctor,
@@ -20,6 +21,7 @@ from elastic.cli import (
     gate,
     info,
     nest,
+    profile,
     prune,
     quantise,
     rebuild,
@@ -60,6 +62,8 @@ app.command("verify")(verify.verify)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
+app.command("bench")(bench.bench)
+app.command("profile")(profile.profile)
 app.command("eval")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 

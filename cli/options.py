@@ -44,6 +44,10 @@ OwnModel = Annotated[
     str | None, typer.Option("--model", help="The model, for a file of your own network: package.module:factory.")
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of random choices.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads to run on; torch's own number by default.")]
+Clock = Annotated[
+    str, typer.Option(help="wall, or thread: where one thread runs, that thread alone, on a machine that is busy.")
+]
 Engine = Annotated[str, typer.Option(help="What traces: elastic, or torch-pruning, which reads that library's graph.")]
 Reduction = Annotated[str | None, typer.Option(help="Of a unit's elements: sum (the default), mean or max.")]
 Hessian = Annotated[str | None, typer.Option(help="With hessian: obd (the default), hutchinson or gauss-newton.")]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from elastic.checkpoint import load, load_state
 from elastic.data import Metrics
 from elastic.exporting import Format, check_format
-from elastic.measuring import Latency, measure_in_turns
+from elastic.latency.measuring import Latency, measure_in_turns
 from elastic.metadata import read_header
 from elastic.proofs import prove_equal
 from elastic.verifying import Networks, Proven, Told, verify_levels

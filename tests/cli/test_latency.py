@@ -1,0 +1,52 @@
+"""`elastic bench` and `elastic profile`."""
+
+import pytest
+
+from elastic.latency import read_table
+from tests.cli.command_line import NETWORK
+
+PROFILE = f"profile {NETWORK} --points 8 --checks 2 --runs 2 --threads 1 -o table.jsonl"
+
+
+def test_bench_measures_every_level_of_a_file(net, elastic):
+    rows = elastic("bench net.safetensors --runs 2 --threads 1 --json").json["rows"]
+    assert len(rows) > 1
+    assert all(0 < row["low"] <= row["seconds"] <= row["high"] for row in rows)
+
+
+def test_bench_measures_the_levels_that_are_asked_for(net, elastic):
+    done = elastic("bench net.safetensors --level smallest --runs 2 --threads 1 --batch 3 --json").json
+    assert (len(done["rows"]), done["shape"][0]) == (1, 3)
+
+
+def test_bench_prints_a_table(elastic):
+    done = elastic(f"bench {NETWORK} --runs 2 --threads 1")
+    assert "median" in done.out
+    assert "1 thread, measured in turns" in done.out
+
+
+def test_profile_writes_a_table_and_tells_its_error(elastic):
+    done = elastic(PROFILE)
+    assert "2 others" in done.out
+    assert len(read_table("table.jsonl").points) == 10
+
+
+def test_profile_goes_on_where_it_was(elastic):
+    elastic(PROFILE)
+    before = read_table("table.jsonl").points
+    elastic(PROFILE.replace("--checks 2", "--checks 3"))
+    assert read_table("table.jsonl").points[:-1] == before
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (f"bench {NETWORK} --runtime tensorrt", "unknown runtime 'tensorrt'; known: eager"),
+        (f"bench {NETWORK} --level 0", "takes no --level"),
+        (f"bench {NETWORK} --threads 2 --clock thread", "clock thread counts one thread, 2 run"),
+        (f"bench {NETWORK} --device tpu", "device 'tpu' isn't there"),
+        (f"profile {NETWORK} -o table.jsonl --runtime tensorrt", "unknown runtime 'tensorrt'"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(refused, command, told):
+    assert told in refused(command, code=2)
