@@ -6,12 +6,13 @@ example input, `bytes` the plain safetensors file of the cut state dict, header 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from elastic.errors import TargetError
 from elastic.metadata import plain_bytes
 from elastic.plan import NEVER, BoolArray, Plan
 
@@ -23,16 +24,22 @@ class Cost:
     params: int
     macs: int  # for one forward pass on the example input
     bytes: int  # of its state dict as a plain safetensors file
+    nanoseconds: int | None = None  # of a forward pass, as a latency table predicts it; without one nobody knows
 
     def __getitem__(self, quantity: str) -> int:
+        if quantity == "latency":
+            if self.nanoseconds is None:
+                raise no_latency_table()
+            return self.nanoseconds
         return {"params": self.params, "macs": self.macs, "size": self.bytes}[quantity]
 
 
 @dataclass(frozen=True, eq=False)
 class CostModel:
-    """The cost of any choice of units of one plan."""
+    """The cost of any choice of units of one plan; `nanoseconds` tells the time of one, where there is a table."""
 
     plan: Plan
+    nanoseconds: Callable[[BoolArray], int] | None = None
 
     def cost(self, stays: BoolArray) -> Cost:
         """Return the cost of the network that keeps the units where `stays` [units] is true."""
@@ -46,7 +53,8 @@ class CostModel:
             * math.prod(int(with_never[list(axis)].sum()) for axis in o.along)
             for o in self.plan.operations
         )
-        return Cost(params, macs, self._bytes(shapes))
+        seconds = None if self.nanoseconds is None else self.nanoseconds(stays)
+        return Cost(params, macs, self._bytes(shapes), seconds)
 
     @cached_property
     def dense(self) -> Cost:
@@ -84,3 +92,11 @@ class CostModel:
             self._keys[home]: np.where(labels == NEVER, self.plan.units, labels)
             for home, labels in self.plan.axes.items()
         }
+
+
+def no_latency_table() -> TargetError:
+    """Return the error of asking for a time that nobody knows."""
+    return TargetError(
+        "a target of latency needs a table of how long this network's layers take on this device; measure one with "
+        "`elastic profile`, and give it as latency_table=, --latency-table"
+    )

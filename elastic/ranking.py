@@ -13,12 +13,12 @@ from typing import Any, Literal
 from elastic.allocation import Normalisation, Scope
 from elastic.errors import UnknownName
 from elastic.importance import Criterion, Curvature, Reduction
-from elastic.targets import QUANTITIES, Quantity, Target
+from elastic.targets import LIMITED, Limited, Target
 
 GATES = "gates"
 LOSSES = ("energy", "taylor", "taylor-signed", "hessian")  # what these give is a loss
-Per = Quantity | Literal["unit"]
-PER: tuple[str, ...] = ("unit", *QUANTITIES)
+Per = Limited | Literal["unit"]
+PER: tuple[str, ...] = ("unit", *LIMITED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Targets: `macs=50%`, `params=1.2M`, `size=3MB`, or several with commas; parsed once, checked against costs."""
+"""Targets: `macs=50%`, `size=3MB`, `latency=8ms`, or several with commas; parsed once, checked against costs."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,8 +9,16 @@ from elastic.sizes import NUMBER, SIZE
 
 Quantity = Literal["macs", "params", "size"]
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
+Limited = Quantity | Literal["latency"]  # what a plan alone tells, and what needs a table of this device
+LATENCY = "latency"
+LIMITED: tuple[str, ...] = (*QUANTITIES, LATENCY)
 
 COUNT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+TIME = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+UNITS: dict[str, tuple[dict[str, int], str]] = {
+    "size": (SIZE, "%, kB, MB, GB, KiB, MiB or GiB"),
+    LATENCY: (TIME, "%, us, ms or s"),
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Limit:
 
     quantity: str
     share: float | None = None  # 0 to 1
-    amount: int | None = None  # multiply-accumulates, parameters or bytes
+    amount: int | None = None  # multiply-accumulates, parameters, bytes or nanoseconds
 
     def of(self, dense: Cost) -> int:
         """Return the most that the limit allows, for a network of this dense cost."""
@@ -28,7 +36,11 @@ class Limit:
         return int(round(self.share * dense[self.quantity], 6))  # 33.3% of 1000 is 333, also in floats
 
     def __str__(self) -> str:
-        return f"{self.quantity}={self.share * 100:g}%" if self.share is not None else f"{self.quantity}={self.amount}"
+        if self.share is not None:
+            return f"{self.quantity}={self.share * 100:g}%"
+        if self.quantity == LATENCY:
+            return f"{self.quantity}={(self.amount or 0) / TIME['ms']:g}ms"
+        return f"{self.quantity}={self.amount}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,11 @@ class Target:
     def holds(self, cost: Cost, dense: Cost) -> bool:
         """Return whether a cost keeps every limit."""
         return all(cost[limit.quantity] <= limit.of(dense) for limit in self.limits)
+
+    @property
+    def needs_latency(self) -> bool:
+        """Whether a limit is one of time, which only a table of this device tells."""
+        return any(limit.quantity == LATENCY for limit in self.limits)
 
     def check(self, least: Cost, dense: Cost) -> None:
         """Raise TargetError if even the least cost that can be reached is too much."""
@@ -60,8 +77,8 @@ class Target:
 def parse_target(text: str) -> Target:
     """Return the target that a text like `macs=50%,size=3MB` asks for.
 
-    Shares are of the dense network; amounts take k, M, G (multiply-accumulates, parameters) or kB, MB, GB, KiB, MiB,
-    GiB (size).
+    Shares are of the dense network; amounts take k, M, G (multiply-accumulates, parameters), kB, MB, GB, KiB, MiB, GiB
+    (size) or us, ms, s (latency).
 
     Raises TargetError if it can't be read.
     """
@@ -89,13 +106,12 @@ def parse_targets(text: str) -> list[Target]:
 
 def _parse_limit(part: str) -> Limit:
     quantity, equals, value = part.partition("=")
-    if not equals or quantity not in QUANTITIES:
-        raise TargetError(f"can't read the target {part!r}; write one of {', '.join(QUANTITIES)}, as in macs=50%")
+    if not equals or quantity not in LIMITED:
+        raise TargetError(f"can't read the target {part!r}; write one of {', '.join(LIMITED)}, as in macs=50%")
     match = NUMBER.fullmatch(value.strip())
     unit = match.group(2).lower() if match else None
-    units = SIZE if quantity == "size" else COUNT
+    units, known = UNITS.get(quantity, (COUNT, "%, k, M or G"))
     if match is None or (unit != "%" and unit not in units):
-        known = "%, kB, MB, GB, KiB, MiB or GiB" if quantity == "size" else "%, k, M or G"
         raise TargetError(f"can't read {value!r} in the target {part!r}; write a number with {known}")
     number = float(match.group(1))
     if unit == "%":

@@ -11,5 +11,8 @@ from elastic.allocation.curves import smallest_first_by_curves as smallest_first
 from elastic.allocation.inserting import insert_level as insert_level
 from elastic.allocation.ordering import Normalisation as Normalisation
 from elastic.allocation.ordering import Scores as Scores
+from elastic.allocation.programme import allocate_by_programme as allocate_by_programme
 from elastic.allocation.scopes import Scope as Scope
+from elastic.allocation.sums import Timing as Timing
+from elastic.targets import Limited as Limited
 from elastic.targets import Quantity as Quantity

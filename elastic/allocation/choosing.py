@@ -13,11 +13,12 @@ from elastic.allocation.bounds import Bounds, Room
 from elastic.allocation.ordering import Normalisation, Scores, by_saving, by_value, normalised
 from elastic.allocation.scopes import Scope, check_scope, class_of_group, fixed_widths
 from elastic.allocation.searching import Search
-from elastic.allocation.sums import Sums
-from elastic.costs import Cost, CostModel
+from elastic.allocation.steps import in_steps
+from elastic.allocation.sums import Sums, Timing
+from elastic.costs import Cost
 from elastic.errors import TargetError, UnknownName
 from elastic.plan import IntArray, LevelArray, Plan
-from elastic.targets import QUANTITIES, Quantity, Target, parse_target
+from elastic.targets import LIMITED, Limited, Target, parse_target
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Rules:
 
     normalisation: Normalisation = "mean"
     scope: Scope | Mapping[str, float] = "global"
-    per: Quantity | None = None
+    per: Limited | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    latency_table: Timing | None = None
 
     def __post_init__(self) -> None:
         check_scope(self.scope)
-        if self.per is not None and self.per not in QUANTITIES:
-            raise UnknownName(f"unknown per={self.per!r}; known: {', '.join(QUANTITIES)}, or none")
+        if self.per is not None and self.per not in LIMITED:
+            raise UnknownName(f"unknown per={self.per!r}; known: {', '.join(LIMITED)}, or none")
 
 
 def allocate(
@@ -42,9 +44,10 @@ def allocate(
     target: str | Target | Sequence[str | Target],
     normalisation: Normalisation = "mean",
     scope: Scope | Mapping[str, float] = "global",
-    per: Quantity | None = None,
+    per: Limited | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
+    latency_table: Timing | None = None,
 ) -> LevelArray:
     """Return the level of every unit, uint8 [units]: 0 is in the smallest network, the highest only in the whole one.
 
@@ -54,12 +57,16 @@ def allocate(
     `normalisation` divides the scores of each group by their mean or maximum, or takes their z-scores. `scope` says
     which units compete: all, those of one group, those of groups of one structure; or it maps patterns of group names
     to the share that is removed of these groups, at every level. `per` ranks by score lost per unit of cost saved.
+    `latency_table` is a table of this device (`elastic.latency`), which counts targets such as `latency=60%` and
+    `per="latency"`; widths are then multiples of what it shows to be fast, where a group has room for some.
 
     Raises TargetError, before any work, if a target can't be reached, naming the least that can; UnknownName if an
     option or a pattern is of nothing; PlanMismatch if scores are not one for each unit; InvalidWeights if a score is
     not a number.
     """
-    search, unfixed = _search(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to)))
+    search, unfixed = search_of(
+        plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
+    )
     targets = parsed(target)
     check_targets(search, targets, unfixed, "these shares by name")
     return nested(search, targets)
@@ -72,23 +79,27 @@ def smallest_first(
     *,
     normalisation: Normalisation = "mean",
     scope: Scope | Mapping[str, float] = "global",
-    per: Quantity | None = None,
+    per: Limited | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
+    latency_table: Timing | None = None,
 ) -> tuple[Target, ...]:
     """Return the targets in the order of the levels that `allocate` makes of them: by MACs, each taken alone.
 
     Raises what `allocate` raises.
     """
-    search, unfixed = _search(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to)))
+    search, unfixed = search_of(
+        plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
+    )
     check_targets(search, targets, unfixed, "these shares by name")
     return in_order(search, targets)
 
 
-def least_cost(plan: Plan, *, keep_at_least: float = 1, round_to: int = 1) -> Cost:
-    """Return the cost of the smallest network that the bounds allow."""
-    room = Bounds(keep_at_least, round_to).room(plan)
-    return Search(CostModel(plan), Sums(plan), np.arange(plan.units), room).cost(room.least)
+def least_cost(plan: Plan, *, keep_at_least: float = 1, round_to: int = 1, latency_table: Timing | None = None) -> Cost:
+    """Return the cost of the smallest network that the bounds allow; its time too, where there is a table."""
+    sums = Sums(plan, latency_table)
+    room = in_steps(Bounds(keep_at_least, round_to).room(plan), sums)
+    return Search(sums.costs(), sums, np.arange(plan.units), room).cost(room.least)
 
 
 def rank(
@@ -97,12 +108,15 @@ def rank(
     *,
     normalisation: Normalisation = "mean",
     scope: Scope | Mapping[str, float] = "global",
-    per: Quantity | None = None,
+    per: Limited | None = None,
     keep_at_least: float = 1,
     round_to: int = 1,
+    latency_table: Timing | None = None,
 ) -> IntArray:
     """Return all units in the order in which they leave."""
-    return _search(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to)))[0].order
+    return search_of(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table))[
+        0
+    ].order
 
 
 def parsed(target: str | Target | Sequence[str | Target]) -> list[Target]:
@@ -142,12 +156,12 @@ def nested(search: Search, targets: Sequence[Target]) -> LevelArray:
     return search.levels(widths[::-1])
 
 
-def _search(plan: Plan, scores: Scores, rules: Rules) -> tuple[Search, Room]:
+def search_of(plan: Plan, scores: Scores, rules: Rules) -> tuple[Search, Room]:
     """Return the search that the rules ask for, and the room that there would be without widths fixed by name."""
-    value, sums = normalised(plan, scores, rules.normalisation), Sums(plan)
-    room = rules.bounds.room(plan, fixed_widths(plan, rules.scope, rules.bounds))
+    value, sums = normalised(plan, scores, rules.normalisation), Sums(plan, rules.latency_table)
+    room = in_steps(rules.bounds.room(plan, fixed_widths(plan, rules.scope, rules.bounds)), sums)
     classes = class_of_group(plan, rules.scope)[plan.group_of_unit]
     order = by_value(value, classes)
     if per := rules.per:
         order = by_saving(plan, order, value, classes, room, lambda stays: sums.savings(per, stays))
-    return Search(CostModel(plan), sums, order, room), rules.bounds.room(plan)
+    return Search(sums.costs(), sums, order, room), rules.bounds.room(plan)

@@ -16,8 +16,8 @@ from elastic.allocation.bounds import Bounds, Room
 from elastic.allocation.choosing import check_targets, in_order, parsed
 from elastic.allocation.ordering import Scores, by_saving, check_scores, depth_within_groups
 from elastic.allocation.searching import Search
-from elastic.allocation.sums import FloatArray, Sums
-from elastic.costs import CostModel
+from elastic.allocation.steps import in_steps
+from elastic.allocation.sums import FloatArray, Sums, Timing
 from elastic.errors import InvalidWeights, PlanMismatch
 from elastic.plan import BoolArray, Group, IntArray, LevelArray, Plan
 from elastic.targets import Target
@@ -36,16 +36,17 @@ def allocate_by_curves(
     target: str | Target | Sequence[str | Target],
     keep_at_least: float = 1,
     round_to: int = 1,
+    latency_table: Timing | None = None,
 ) -> LevelArray:
     """Return the level of every unit as `allocate` does, with the widths for which the sum of losses is least.
 
     `curves`: one for each of `plan.groups`, with the whole width and any others; no group becomes narrower than the
-    narrowest of its own. Within a group units leave by `scores` [units]. The sum is that of the convex curves; the
-    least is found nearly, not surely (docs/allocation.md).
+    narrowest of its own. `latency_table` as in `allocate`. Within a group units leave by `scores` [units]. The sum is
+    that of the convex curves; the least is found nearly, not surely (docs/allocation.md).
 
     Raises PlanMismatch if curves or scores are not those of the plan, otherwise what `allocate` raises.
     """
-    problem, unfixed = _problem(plan, curves, scores, Bounds(keep_at_least, round_to))
+    problem, unfixed = _problem(plan, curves, scores, Bounds(keep_at_least, round_to), latency_table)
     targets = parsed(target)
     check_targets(problem.search, targets, unfixed, "the widths that the curves measure")
     most, widths = problem.search.room.most, list[IntArray]()
@@ -63,12 +64,13 @@ def smallest_first_by_curves(
     *,
     keep_at_least: float = 1,
     round_to: int = 1,
+    latency_table: Timing | None = None,
 ) -> tuple[Target, ...]:
     """Return the targets in the order of the levels that `allocate_by_curves` makes of them.
 
     Raises what `allocate_by_curves` raises.
     """
-    problem, unfixed = _problem(plan, curves, scores, Bounds(keep_at_least, round_to))
+    problem, unfixed = _problem(plan, curves, scores, Bounds(keep_at_least, round_to), latency_table)
     check_targets(problem.search, targets, unfixed, "the widths that the curves measure")
     return in_order(problem.search, targets)
 
@@ -120,7 +122,9 @@ def _slope(left: tuple[int, float], right: tuple[int, float]) -> float:
     return (right[1] - left[1]) / (right[0] - left[0])
 
 
-def _problem(plan: Plan, curves: Sequence[Curve], scores: Scores, bounds: Bounds) -> tuple[Problem, Room]:
+def _problem(
+    plan: Plan, curves: Sequence[Curve], scores: Scores, bounds: Bounds, latency_table: Timing | None
+) -> tuple[Problem, Room]:
     if len(curves) != len(plan.groups):
         raise PlanMismatch(f"{len(curves)} curves for a plan of {len(plan.groups)} groups; give one each, in order")
     for group, curve in zip(plan.groups, curves, strict=True):
@@ -139,7 +143,8 @@ def _problem(plan: Plan, curves: Sequence[Curve], scores: Scores, bounds: Bounds
         # Never more for a wider group, in floats too, so that units leave by their scores on a straight piece.
         value[group.units] = np.minimum.accumulate(lost)[depth[group.units]]
     order = np.lexsort((np.argsort(first), value))
-    return Problem(plan, table, value, Search(CostModel(plan), Sums(plan), order, room)), unbound
+    sums = Sums(plan, latency_table)
+    return Problem(plan, table, value, Search(sums.costs(), sums, order, in_steps(room, sums))), unbound
 
 
 def _check(group: Group, curve: Curve) -> None:

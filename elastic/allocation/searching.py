@@ -58,7 +58,11 @@ class Search:
 
     def macs(self, widths: IntArray) -> int:
         """Return the multiply-accumulates of the network of these widths."""
-        return self.sums.total("macs", self._prefixes.lengths(widths))
+        return self.total("macs", widths)
+
+    def total(self, quantity: str, widths: IntArray) -> int:
+        """Return the cost of the network of these widths; the size without the file's header."""
+        return self.sums.total(quantity, self._prefixes.lengths(widths))
 
     def stays(self, widths: IntArray) -> BoolArray:
         """Return which units are in the network of these widths, [units]."""

@@ -2,19 +2,22 @@
 
 `CostModel` says what a network costs; here the same sums are laid out so that one evaluation takes microseconds, and
 so that their derivative says what one more unit costs. Parameters and MACs are exact. The size lacks the file's
-header, whose length is no product.
+header, whose length is no product. Seconds are what a latency table tells (`Timing`).
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from elastic.costs import CostModel, no_latency_table
 from elastic.dtypes import size_of
 from elastic.plan import NEVER, BoolArray, IntArray, Plan
+from elastic.targets import LATENCY
 
 FloatArray = npt.NDArray[np.float64]
 Product = tuple[int, Sequence[int]]  # coefficient, numbers of the axes whose lengths are multiplied
@@ -41,10 +44,33 @@ class Products:
         return found
 
 
-class Sums:
-    """The sums of one plan, and where each unit is on its axes. Axes that are labelled alike are one."""
+class Timed(Protocol):
+    """What tells the seconds of one plan's networks by the lengths of their axes, [axes + 1]."""
 
-    def __init__(self, plan: Plan) -> None:
+    def seconds(self, lengths: IntArray) -> FloatArray:
+        """Return the seconds of networks with axes of these lengths, [..., axes + 1] -> [...]."""
+
+    def slopes(self, lengths: IntArray) -> FloatArray:
+        """Return the derivative by the length of each axis, [axes + 1], as if there were no steps."""
+
+    def steps(self) -> IntArray:
+        """Return the multiple of channels that is fast on each axis, [axes + 1]; 1 where any is."""
+
+
+class Timing(Protocol):
+    """A latency table: whatever can time the networks of a plan."""
+
+    def on(self, plan: Plan, sums: "Sums | None" = None) -> Timed:
+        """Return what tells seconds by the lengths of a plan's axes. Raises PlanMismatch for another network's."""
+
+
+class Sums:
+    """The sums of one plan, and where each unit is on its axes. Axes that are labelled alike are one.
+
+    With a latency table, `latency` is a quantity like the others, in nanoseconds.
+    """
+
+    def __init__(self, plan: Plan, latency_table: Timing | None = None) -> None:
         self.plan = plan
         self._known: dict[bytes, int] = {}
         self._labels: list[IntArray] = []
@@ -66,8 +92,15 @@ class Sums:
             ),
         }
 
+        self.timed = None if latency_table is None else latency_table.on(plan, self)
+
     def total(self, quantity: str, lengths: IntArray) -> int:
-        """Return the cost for axes of these lengths; the size without the file's header."""
+        """Return the cost for axes of these lengths; the size without the file's header.
+
+        Raises TargetError for a latency without a table.
+        """
+        if quantity == LATENCY:
+            return round(1e9 * float(self._with_latency.seconds(lengths)))
         return self._products[quantity].total(lengths)
 
     def products(self, quantity: str) -> Products:
@@ -76,9 +109,27 @@ class Sums:
 
     def savings(self, quantity: str, stays: BoolArray) -> FloatArray:
         """Return what one more unit costs beside those that stay, [units], to first order."""
-        slopes = self._products[quantity].slopes(self.lengths(stays))
+        lengths = self.lengths(stays)
+        if quantity == LATENCY:
+            slopes = 1e9 * self._with_latency.slopes(lengths)
+        else:
+            slopes = self._products[quantity].slopes(lengths)
         found: FloatArray = np.bincount(self.units, slopes[self.axes], self.plan.units).astype(np.float64)
         return found
+
+    def nanoseconds(self, stays: BoolArray) -> int:
+        """Return the time of the network of the units where `stays` [units] is true. Raises as `total`."""
+        return self.total(LATENCY, self.lengths(stays))
+
+    def costs(self) -> CostModel:
+        """Return the costs of the plan, time among them where there is a table."""
+        return CostModel(self.plan, None if self.timed is None else self.nanoseconds)
+
+    @property
+    def _with_latency(self) -> Timed:
+        if self.timed is None:
+            raise no_latency_table()
+        return self.timed
 
     def lengths(self, stays: BoolArray) -> IntArray:
         """Return the length of each axis in the network of the units where `stays` [units] is true, [axes + 1]."""

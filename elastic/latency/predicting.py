@@ -19,6 +19,8 @@ from elastic.errors import PlanMismatch
 from elastic.latency.staircases import (
     CONSTANT,
     FEATURES,
+    ODD_INPUTS,
+    ODD_OUTPUTS,
     ODD_PRODUCT,
     PRODUCT,
     Staircases,
@@ -85,6 +87,15 @@ class Predictor:
         by_width = self.fitted.factor * self.fitted.staircases.slopes(self.widths(lengths)) * self._whole
         found: FloatArray = np.bincount(self._axes.ravel(), by_width.ravel(), len(self.sums.fixed)).astype(np.float64)
         found[self._last] = 0
+        return found
+
+    def steps(self) -> IntArray:
+        """Return the multiple of channels that is fast on each axis, [axes + 1]; 1 where any is."""
+        found = np.ones(len(self.sums.fixed), np.int64)
+        counts = self.fitted.staircases.factors[:, [PRODUCT, ODD_PRODUCT, ODD_OUTPUTS, ODD_INPUTS]].any(1)
+        own = np.where(counts, self.fitted.staircases.steps, 1)
+        np.maximum.at(found, self._axes[:, :2], own[:, None])
+        found[self._last] = 1
         return found
 
 
