@@ -1,0 +1,161 @@
+"""Programme: the widths for which the scores that leave are least, by integer programmes.
+
+Of each group one width is chosen among several. What a target limits is a sum of products of widths, so it is taken
+apart around the widths at hand: what each group's change alone would cost, exactly, the stairs of a latency table too.
+That is a multiple-choice knapsack (Sinha, Zoltners, "The Multiple-Choice Knapsack Problem", 1979), which
+`scipy.optimize.milp` solves; its solution is the next point, within reach of which the sum holds well enough. It begins
+with the greedy order's widths, so it is never worse than those.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from elastic.allocation.bounds import Bounds, Room
+from elastic.allocation.choosing import Rules, check_targets, in_order, parsed, search_of
+from elastic.allocation.ordering import Normalisation, Scores, normalised
+from elastic.allocation.scopes import Scope
+from elastic.allocation.searching import Search
+from elastic.allocation.sums import FloatArray, Timing
+from elastic.plan import IntArray, LevelArray, Plan
+from elastic.targets import Limited, Target
+
+CHOICES = 16  # widths of a group in one programme
+REACH = 0.5  # of a group's width that it may change by at first
+SHORTEST = 0.02  # reach at which the search ends
+SECONDS = 5.0  # for one programme; HiGHS then gives the best that it has
+
+
+def allocate_by_programme(
+    plan: Plan,
+    scores: Scores,
+    *,
+    target: str | Target | Sequence[str | Target],
+    normalisation: Normalisation = "mean",
+    scope: Scope = "global",
+    per: Limited | None = None,
+    keep_at_least: float = 1,
+    round_to: int = 1,
+    latency_table: Timing | None = None,
+) -> LevelArray:
+    """Return the level of every unit as `allocate` does, with the widths for which the scores that leave sum to least.
+
+    Within a group units leave by score. `scope` and `per` are those of the widths that it begins with.
+
+    Raises what `allocate` raises.
+    """
+    rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
+    search, unfixed = search_of(plan, scores, rules)
+    targets = parsed(target)
+    check_targets(search, targets, unfixed, "these shares by name")
+    lost = _lost(plan, search, normalised(plan, scores, normalisation))
+    most, widths = search.room.most, list[IntArray]()
+    for limits in reversed(in_order(search, targets)):
+        most = _Programme(search, lost, limits, search.room.within(most)).solved(search.choose(limits, most))
+        widths.append(most)
+    return search.levels(widths[::-1])
+
+
+def _lost(plan: Plan, search: Search, value: FloatArray) -> FloatArray:
+    """Return the score that a group has lost when so many of its units stay, [groups, most + 1]."""
+    found = np.zeros((len(plan.groups), 1 + max(len(group.units) for group in plan.groups)))
+    for row, group in zip(found, plan.groups, strict=True):
+        kept = np.zeros(len(group.units))
+        kept[search.depth[group.units]] = value[group.units]
+        row[: len(kept)] = kept[::-1].cumsum()[::-1]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Programme:
+    search: Search
+    lost: FloatArray
+    target: Target
+    room: Room
+
+    def loss(self, widths: IntArray) -> float:
+        return float(self.lost[np.arange(len(widths)), widths].sum())
+
+    def solved(self, widths: IntArray) -> IntArray:
+        """Return widths that keep the target with less lost than these, which keep it, or these."""
+        reach, best = REACH, widths
+        while reach >= SHORTEST:
+            found = self._next(best, reach)
+            if found is None or self.loss(found) >= self.loss(best) * (1 - 1e-9):
+                reach /= 2
+            else:
+                best = found
+        return best
+
+    def _next(self, widths: IntArray, reach: float) -> IntArray | None:
+        """Return the widths that the programme around these chooses, made to keep the target; None if it can't."""
+        choices = [self._choices(group, int(width), reach) for group, width in enumerate(widths)]
+        costs = [self._costs(limit.quantity, widths, choices) for limit in self.target.limits]
+        now = [self.search.total(limit.quantity, widths) for limit in self.target.limits]
+        dense = self.search.costs.dense
+        room = [float(limit.of(dense) - each) for limit, each in zip(self.target.limits, now, strict=True)]
+        losses = np.concatenate([self.lost[group, each] for group, each in enumerate(choices)])
+        for _ in range(3):
+            chosen = _chosen(losses, [len(each) for each in choices], costs, room)
+            if chosen is None:
+                return None
+            found = np.array([each[place] for each, place in zip(choices, chosen, strict=True)], np.int64)
+            over = [self.search.total(limit.quantity, found) - limit.of(dense) for limit in self.target.limits]
+            if self.search.holds(self.target, found):
+                return self.search.fill(self.target, self.room, found)
+            room = [each - max(0, more) for each, more in zip(room, over, strict=True)]  # by what the sum was off
+        return None
+
+    def _choices(self, group: int, width: int, reach: float) -> IntArray:
+        least, most = int(self.room.least[group]), int(self.room.most[group])
+        whole = self.lost.shape[1] if most <= 0 else most
+        low, high = max(least, int(width - reach * whole)), min(most, int(np.ceil(width + reach * whole)))
+        step = int(self.room.step[group])
+        grid = np.unique(-(-np.linspace(low, high, CHOICES).astype(np.int64) // step) * step)
+        near = np.array([width - step, width, width + step])
+        found: IntArray = np.unique(np.concatenate([np.clip(np.concatenate([grid, near]), low, high), [width]]))
+        allowed = (found % step == 0) | (found == most) | (found == width)
+        kept: IntArray = found[allowed & (found >= least)]
+        return kept
+
+    def _costs(self, quantity: str, widths: IntArray, choices: Sequence[IntArray]) -> FloatArray:
+        """Return what each choice alone would add to the cost, for all groups one after the other."""
+        now, found = self.search.total(quantity, widths), []
+        for group, each in enumerate(choices):
+            for width in each:
+                other = widths.copy()
+                other[group] = width
+                found.append(self.search.total(quantity, other) - now if width != widths[group] else 0)
+        return np.array(found, np.float64)
+
+
+def _chosen(
+    losses: FloatArray, counts: Sequence[int], costs: Sequence[FloatArray], room: Sequence[float]
+) -> list[int] | None:
+    """Return the place of the choice of each group with which least is lost, None if no choice fits."""
+    from scipy.optimize import Bounds as Box
+    from scipy.optimize import LinearConstraint, milp
+    from scipy.sparse import csr_array, vstack
+
+    groups, total = np.repeat(np.arange(len(counts)), counts), int(sum(counts))
+    one_each = csr_array((np.ones(total), (groups, np.arange(total))), shape=(len(counts), total))
+    scale = [max(1.0, float(np.abs(cost).max())) for cost in costs]
+    limits = csr_array(np.stack([cost / by for cost, by in zip(costs, scale, strict=True)]))
+    most = np.array([each / by for each, by in zip(room, scale, strict=True)])
+    told = milp(
+        losses / max(float(np.abs(losses).max()), 1e-30),
+        integrality=np.ones(total),
+        bounds=Box(0, 1),
+        constraints=LinearConstraint(
+            vstack([one_each, limits]),
+            np.concatenate([np.ones(len(counts)), np.full(len(most), -np.inf)]),
+            np.concatenate([np.ones(len(counts)), most]),
+        ),
+        # HiGHS prints where presolving made a solution infeasible, whatever it is told; one line a group needs none.
+        options={"time_limit": SECONDS, "mip_rel_gap": 1e-4, "presolve": False},
+    )
+    if told.x is None:
+        return None
+    begins = np.cumsum([0, *counts[:-1]])
+    return [int(told.x[begin : begin + count].argmax()) for begin, count in zip(begins, counts, strict=True)]
