@@ -13,6 +13,7 @@ from elastic.sizes import parse_size, size_text
 
 if TYPE_CHECKING:
     from elastic.cli.networks import Opened
+    from elastic.latency import Table
     from elastic.pruning import Pruned
 
 
@@ -23,7 +24,10 @@ def prune(
     output: options.Output,
     target: Annotated[
         list[str],
-        typer.Option(help="macs=50%, params=1.2M, size=3MB; several limits with commas; repeat it for more levels."),
+        typer.Option(
+            help="macs=50%, params=1.2M, size=3MB, latency=8ms (with --latency-table); several limits with commas; "
+            "repeat it for more levels."
+        ),
     ],
     weights: options.Weights = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Prune a network with random weights.")] = False,
@@ -72,6 +76,16 @@ def prune(
         Path | None,
         typer.Option(help="Widths by measured losses, not by ranking: the file that `elastic sensitivity` wrote."),
     ] = None,
+    latency_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="For targets of time, as latency=60%: what `elastic profile` measured of this network on this device. "
+            "Levels are timed beside the whole network, and cut again until they hold."
+        ),
+    ] = None,
+    solver: Annotated[
+        str, typer.Option(help="greedy: units leave in one order; milp: widths are chosen by integer programmes.")
+    ] = "greedy",
     bounds: options.Bounds,
     engine: options.Engine = "elastic",
     seed: options.Seed = 0,
@@ -97,12 +111,7 @@ def prune(
     check_output(output, overwrite)
     targets = [parse_target(text) for text in target]
     shares = options.shares(share or [], scope)
-    how: dict[str, Any] = {} if rounds is None else {"rounds": rounds}
-    if memory is not None:
-        how["memory"] = parse_size(memory)
-    if how and (recover is False or data is None):
-        why = "--no-recover; leave one of them out" if recover is False else "there are no images; give --data"
-        raise UnknownName(f"--{next(iter(how))} says how to repair, but nothing is repaired: {why}")
+    how = _repair(rounds, memory, recover, data)
     if (weights is None) is not untrained:
         given = "no weights were given" if weights is None else "--weights and --untrained were given both"
         raise UnknownName(f"{given}; pass --weights FILE, or --untrained to prune a network of random weights")
@@ -115,6 +124,7 @@ def prune(
         learned_from = _learned_from(
             opened, data, calibration, batch, seed, download, recover or criterion in NEED_DATA
         )
+    table = None if latency_table is None else _table(latency_table, opened, bounds.asked, engine)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", NoInformation)
         pruned = pruning.prune(
@@ -122,7 +132,7 @@ def prune(
             normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
             **bounds.asked, engine=engine, seed=seed,
             reduction=reduction, hessian=hessian, data=learned_from, recover=False, curves=curves,  # type: ignore[arg-type]
-            gates=gates,
+            gates=gates, latency_table=table, solver=solver,  # type: ignore[arg-type]
         )  # fmt: skip
     for warning in told:
         note(f"note: {warning.message}")
@@ -155,12 +165,25 @@ def prune(
         model_name=opened.name,
         arguments=opened.arguments,
         input=opened.preprocessing.to_dict(),
-        metrics={row["level"]: {"top1": row["top1"]} for row in rows if "top1" in row},
+        metrics={row["level"]: {key: row[key] for key in ("top1", "ms") if key in row} for row in rows},
         overwrite=overwrite,
     )
     written = output.stat().st_size
     result = {"output": str(output), "bytes": written, "levels": rows}
     show(result, json, lambda: _render(rows, f"{output}: {len(rows)} levels in {size_text(written)}"))
+
+
+def _repair(rounds: int | None, memory: str | None, recover: bool | None, data: str | None) -> dict[str, Any]:
+    """Return the options of the repair that were given. Raises UnknownName if nothing is to be repaired."""
+    from elastic.errors import UnknownName
+
+    how: dict[str, Any] = {} if rounds is None else {"rounds": rounds}
+    if memory is not None:
+        how["memory"] = parse_size(memory)
+    if how and (recover is False or data is None):
+        why = "--no-recover; leave one of them out" if recover is False else "there are no images; give --data"
+        raise UnknownName(f"--{next(iter(how))} says how to repair, but nothing is repaired: {why}")
+    return how
 
 
 def _learned_from(
@@ -179,22 +202,49 @@ def _learned_from(
         return None
 
 
+def _table(path: Path, opened: "Opened", bounds: dict[str, Any], engine: str) -> "Table":
+    """Return a table of this device, and tell what can be reached with it before anything takes long."""
+    import numpy as np
+
+    from elastic.allocation import least_cost
+    from elastic.latency import read_table
+    from elastic.tracing import trace
+
+    table = read_table(path)
+    freeze = bounds.get("freeze", ())
+    room = {name: value for name, value in bounds.items() if name != "freeze"}
+    plan = trace(opened.model, opened.example, freeze=freeze, engine=engine)
+    whole = 1e3 * float(table.predict(np.ones(plan.units, bool), plan))
+    least = least_cost(plan, **room, latency_table=table)["latency"] / 1e6
+    header = table.header
+    note(
+        f"{header.runtime}, {header.threads} threads, batch {header.shape[0]}: whole {whole:.3g} ms, least reachable "
+        f"{least:.3g} ms ({least / whole:.1%}), as the table predicts"
+    )
+    return table
+
+
 def _cost(pruned: Any, level: int) -> dict[str, Any]:
     cost, dense = pruned.cost(level), pruned.cost(len(pruned.names) - 1)
-    return {"params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "share_of_macs": cost.macs / dense.macs}
+    found = {"params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "share_of_macs": cost.macs / dense.macs}
+    held = pruned.held[level] if level < len(pruned.held) else None
+    return found if held is None else {**found, "ms": 1e3 * held.seconds, "share_of_ms": held.seconds / held.whole}
 
 
 def _render(rows: list[dict[str, Any]], summary: str) -> None:
+    times = ["ms", "of whole"] if any("ms" in row for row in rows) else []
     accuracy = [*(["cut"] if "top1_after_the_cut" in rows[0] else []), *(["top-1"] if "top1" in rows[0] else [])]
     table(
-        ["level", "params", "MACs", "of dense", "size", *accuracy, "masked = cut"],
-        [_row(row, accuracy) for row in rows],
+        ["level", "params", "MACs", "of dense", "size", *times, *accuracy, "masked = cut"],
+        [_row(row, times, accuracy) for row in rows],
     )
     say(summary)
 
 
-def _row(row: dict[str, Any], accuracy: list[str]) -> list[str]:
+def _row(row: dict[str, Any], times: list[str], accuracy: list[str]) -> list[str]:
     costs = [count(row["params"]), count(row["macs"]), f"{row['share_of_macs']:.2%}", size_text(row["bytes"])]
+    if times:
+        costs += [f"{row['ms']:.3g}", f"{row['share_of_ms']:.1%}"] if "ms" in row else ["", ""]
     measured = {"cut": row.get("top1_after_the_cut"), "top-1": row.get("top1")}
     found = ["" if measured[head] is None else f"{measured[head]:.2f} %" for head in accuracy]
     proof = f"{row['masked_equals_cut']:.0e}" if "masked_equals_cut" in row else ""

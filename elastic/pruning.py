@@ -2,11 +2,11 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from elastic.allocation import (
     Scope,
     allocate,
     allocate_by_curves,
+    allocate_by_programme,
     smallest_first,
     smallest_first_by_curves,
 )
@@ -26,6 +27,9 @@ from elastic.errors import DataError, UnknownName
 from elastic.fitting import fitted
 from elastic.importance import Batches, Criterion, Curvature, Reduction, Scores, score
 from elastic.importance.batches import batches, joined
+from elastic.latency.holding import Held
+from elastic.latency.levels import held_levels, told_of
+from elastic.latency.table import Table, read_table
 from elastic.plan import LevelArray, Plan
 from elastic.planned import scores_in
 from elastic.precision import computable, dtype_of
@@ -39,6 +43,8 @@ from elastic.tracing.tracer import DEFAULT
 
 log = logging.getLogger(__name__)
 
+Solver = Literal["greedy", "milp"]
+SOLVERS: dict[str, Callable[..., LevelArray]] = {"greedy": allocate, "milp": allocate_by_programme}
 NOT_RECORDED = {"format", "version", "groups", "scores", "criterion"}  # of the header of curves
 
 
@@ -54,6 +60,7 @@ class Pruned:
     recipe: dict[str, Any] = field(default_factory=dict)
     tuned: Mapping[int, nn.Module] = field(default_factory=dict)  # smaller levels that changed since the cut
     bits: tuple[str, ...] = ()  # of smaller levels that are quantised networks, "" for others; smallest first
+    held: tuple[Held | None, ...] = ()  # what was measured of smaller levels whose target is a time; smallest first
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -127,10 +134,13 @@ def prune(
     data: Batches | None = None,
     recover: bool | None = None,
     curves: Curves | str | Path | None = None,
+    latency_table: Table | str | Path | None = None,
+    solver: Solver = "greedy",
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
-    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, several limits with commas, several levels as a list.
+    `target`: `macs=50%`, `params=1.2M`, `size=3MB`, `latency=8ms`, several limits with commas, several levels as a
+    list.
     What ranks units is chosen to suit where it is not given (`ranking.py`): with data `energy`, by what each saves of
     what the target limits, otherwise `magnitude`. `normalisation`, `scope` and the bounds are as in `allocate`, `per`
     too, with "unit" for no cost; `freeze` and `engine` as in `trace`, `reduction` and `hessian` as in `score`.
@@ -151,15 +161,19 @@ def prune(
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
     if gates is not None and criterion not in (None, GATES):
         raise UnknownName(f"gates were given beside criterion={criterion!r}; leave one of them out")
+    if solver not in SOLVERS:
+        raise UnknownName(f"unknown solver {solver!r}; known: {', '.join(SOLVERS)}")
     asked = Ranking(GATES if gates is not None else criterion, reduction, hessian, normalisation, scope, per)
     bounds: Any = {"keep_at_least": keep_at_least, "round_to": round_to}
-    measured = None if curves is None else _measured(curves, asked)
+    measured = None if curves is None else _measured(curves, asked, solver)
+    table = read_table(latency_table) if isinstance(latency_table, str | Path) else latency_table
+    bounds |= {} if table is None else {"latency_table": table}
     plan = trace(model, example, freeze=freeze, engine=engine)
     if measured is not None:
         measured.check(model, plan)
         scores: Scores = measured.scores
         targets = smallest_first_by_curves(plan, measured.losses, scores, targets, **bounds)
-        levels = allocate_by_curves(plan, measured.losses, scores, target=targets, **bounds)
+        choose = partial(allocate_by_curves, plan, measured.losses, scores, **bounds)
         order = {"criterion": measured.header.criterion, "curves": measured.header.model_dump(exclude=NOT_RECORDED)}
     else:
         ranking: Any = asked.settled(targets, has_data=data is not None)
@@ -169,17 +183,20 @@ def prune(
             hessian=ranking.hessian, gates=learned,
         )  # fmt: skip
         targets = smallest_first(plan, scores, targets, **ranking.allocation, **bounds)
-        levels = allocate(plan, scores, target=targets, **ranking.allocation, **bounds)
-        order = ranking.recipe
+        choose = partial(SOLVERS[solver], plan, scores, **ranking.allocation, **bounds)
+        order = ranking.recipe | ({} if solver == "greedy" else {"solver": solver})
+    levels, held = held_levels(model, example, plan, targets, lambda wanted: choose(target=wanted), table)
     recipe = {
         **order,
         "targets": [str(t) for t in targets],
-        **bounds,
+        "keep_at_least": keep_at_least,
+        "round_to": round_to,
+        **({} if table is None else {"latency": told_of(table, held)}),
         "freeze": list(freeze),
         "engine": engine,
         "seed": seed,
     }
-    pruned = Pruned(model, plan, scores, np.asarray(levels), targets, recipe)
+    pruned = Pruned(model, plan, scores, np.asarray(levels), targets, recipe, held=held)
     if data is None or recover is False:
         return pruned
     try:
@@ -192,10 +209,10 @@ def prune(
     return pruned.recovered(inputs, seed=seed)
 
 
-def _measured(curves: Curves | str | Path, asked: Ranking) -> Curves:
+def _measured(curves: Curves | str | Path, asked: Ranking, solver: str) -> Curves:
     """Return the curves, read where a path is given, if no option is given that they make idle."""
-    if asked.given:
-        name, value = next(iter(asked.given.items()))
+    if idle := {**asked.given, **({} if solver == "greedy" else {"solver": solver})}:
+        name, value = next(iter(idle.items()))
         raise UnknownName(
             f"{name}={value!r} means nothing with curves, which hold the order in which units leave and what is lost "
             "with them; leave it out, or leave out the curves"

@@ -1,6 +1,7 @@
 """The one verb: the model stays, the levels are what they cost, the same seed gives the same choice."""
 
 import copy
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,16 @@ import elastic
 from elastic import models
 from elastic.allocation import allocate_by_curves
 from elastic.costs import Cost
-from elastic.errors import DataError, NothingToPrune, PlanMismatch, TargetError, TraceError, UnknownName
+from elastic.errors import (
+    DataError,
+    LatencyMismatch,
+    NothingToPrune,
+    PlanMismatch,
+    TargetError,
+    TraceError,
+    UnknownName,
+)
+from elastic.latency import profile
 from elastic.proofs import same_bits
 from elastic.targets import parse_target
 
@@ -211,3 +221,33 @@ def test_with_curves_the_widths_are_those_of_the_solver(model, tmp_path):
         assert np.array_equal(pruned.levels, wanted)
         assert pruned.names == ("macs=25%", "macs=50%", "full")
         assert np.array_equal(pruned.scores, scores)
+
+
+@pytest.fixture(scope="module")
+def table(model):
+    images = EXAMPLE.repeat(64, 1, 1, 1)  # of one image the time is that of Python
+    return profile(model, images, threads=1, points=8, checks=0, runs=5, clock=time.thread_time)
+
+
+@pytest.mark.parametrize("solver", ["greedy", "milp"])
+def test_a_target_of_time_is_measured_beside_the_whole_network(model, table, solver):
+    pruned = elastic.prune(model, EXAMPLE, target=["latency=80%", "macs=20%"], latency_table=table, solver=solver)
+    by_target = dict(zip(map(str, pruned.targets), pruned.held, strict=True))
+    assert by_target["macs=20%"] is None
+    held = by_target["latency=80%"]
+    assert held.seconds > 0
+    assert held.asked == pytest.approx(0.8 * held.whole)
+    told = pruned.recipe["latency"]
+    assert (told["runtime"], told["threads"], told["batch"]) == ("eager", 1, 64)
+    assert [each["target"] for each in told["measured"]] == ["latency=80%"]
+
+
+def test_a_table_of_another_shape_is_refused(model, table):
+    other = torch.zeros(1, 1, 12, 12)
+    with pytest.raises(LatencyMismatch, match=r"inputs of shape \[64, 1, 8, 8\], the example is \[1, 1, 12, 12\]"):
+        elastic.prune(model, other, target="latency=80%", latency_table=table)
+
+
+def test_curves_choose_widths_themselves(model):
+    with pytest.raises(UnknownName, match="solver='milp' means nothing with curves"):
+        elastic.prune(model, EXAMPLE, target="macs=50%", curves="none.jsonl", solver="milp")

@@ -50,3 +50,30 @@ def test_profile_goes_on_where_it_was(elastic):
 )
 def test_what_cannot_be_measured_is_told(refused, command, told):
     assert told in refused(command, code=2)
+
+
+def test_prune_to_a_time_tells_what_was_measured(net, elastic):
+    elastic(f"{PROFILE} --batch 64 --clock thread")  # of one image the time is that of Python
+    how = f"prune {NETWORK} --weights weights.safetensors --latency-table table.jsonl"
+    done = elastic(f"{how} --target latency=80% --target macs=30% -o fast.safetensors")
+    assert done.code == 0, done.err
+    assert "least reachable" in done.err
+    assert "of whole" in done.out
+    rows = elastic(f"{how} --target latency=80% --solver milp -o best.safetensors --json").json["levels"]
+    assert rows[0]["ms"] > 0
+    assert "ms" not in rows[-1]
+    told = elastic("info best.safetensors --json").json
+    assert told["levels"][0]["metrics"]["ms"] == rows[0]["ms"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ("--target latency=50%", 1, "needs a table of how long"),
+        ("--target latency=50% --latency-table none.jsonl", 1, "can't read none.jsonl"),
+        ("--target latency=5 --latency-table none.jsonl", 1, "write a number with %, us, ms or s"),
+        ("--target macs=50% --solver best", 2, "unknown solver 'best'; known: greedy, milp"),
+    ],
+)
+def test_times_that_can_not_be_had_are_refused(net, refused, options, code, told):
+    assert told in refused(f"prune {NETWORK} --weights weights.safetensors {options} -o fast.safetensors", code=code)

@@ -1,0 +1,98 @@
+"""Holding: targets of time are measured once a network is cut, and what it is cut to is corrected until they hold.
+
+A table predicts to a few percent, and what is asked for is what a clock shows. So all levels and the whole network are
+timed in turns, and where one misses its target, the next cut is asked for as much less or more.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from elastic.errors import TargetError
+from elastic.plan import LevelArray
+from elastic.targets import LATENCY, Limit, Target
+
+log = logging.getLogger(__name__)
+
+TIMES = 4  # that networks are cut and measured at most
+LOW, HIGH = 0.95, 1.02  # of a target: between these a network holds it
+AIM = 0.99  # of a target: what a correction aims at
+
+Allocate = Callable[[Sequence[Target]], LevelArray]
+Measure = Callable[[LevelArray], Sequence[float]]  # seconds of each level, smallest first; the whole network's last
+
+
+@dataclass(frozen=True)
+class Held:
+    """One level's target of time, and what the clock showed, in seconds; measured in turns with the whole network."""
+
+    target: Target
+    asked: float
+    seconds: float
+    whole: float
+    cuts: int  # that it took
+
+    @property
+    def off(self) -> float:
+        """What was measured, in shares of what was asked for."""
+        return self.seconds / self.asked
+
+
+def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tuple[LevelArray, tuple[Held | None, ...]]:
+    """Return levels whose measured times hold the targets, and what was measured; None for targets without a time.
+
+    After `TIMES` cuts it is the one that misses least, with a warning if that is more than `HIGH`.
+
+    Raises what `allocate` raises for targets that can't be reached.
+    """
+    asked, best, least = tuple(targets), None, float("inf")
+    for cuts in range(1, TIMES + 1):
+        try:
+            levels = allocate(asked)
+        except TargetError:
+            if best is None:
+                raise
+            break  # the correction asks for more than can leave
+        seconds = measure(levels)
+        held = tuple(_held(target, seconds, level, cuts) for level, target in enumerate(targets))
+        missed = max(_missed(each.off) for each in held if each is not None)
+        if missed < least:
+            best, least = (levels, held), missed
+        if not missed:
+            break
+        asked = tuple(
+            target if each is None else _scaled(target, AIM / each.off)
+            for target, each in zip(asked, held, strict=True)
+        )
+    assert best is not None
+    for each in best[1]:
+        if each is not None and each.off > HIGH:
+            log.warning("%s was asked for, and %.3g ms are measured: %.1f %% too much", each.target,
+                        1e3 * each.seconds, 100 * (each.off - 1))  # fmt: skip
+    return best
+
+
+def _held(target: Target, seconds: Sequence[float], level: int, cuts: int) -> Held | None:
+    limit = next((limit for limit in target.limits if limit.quantity == LATENCY), None)
+    if limit is None:
+        return None
+    asked = limit.share * seconds[-1] if limit.share is not None else 1e-9 * (limit.amount or 0)
+    return Held(target, asked, seconds[level], seconds[-1], cuts)
+
+
+def _missed(off: float) -> float:
+    """Return by what share a time is beyond its bounds; too slow counts ten times, since that breaks what was asked."""
+    return 10 * max(0.0, off - HIGH) + max(0.0, LOW - off)
+
+
+def _scaled(target: Target, factor: float) -> Target:
+    """Return a target whose time is multiplied; never above the whole network's."""
+    return replace(target, limits=tuple(_scaled_limit(each, factor) for each in target.limits))
+
+
+def _scaled_limit(limit: Limit, factor: float) -> Limit:
+    if limit.quantity != LATENCY:
+        return limit
+    if limit.share is not None:
+        return replace(limit, share=min(1.0, limit.share * factor))
+    return replace(limit, amount=max(1, round((limit.amount or 0) * factor)))

@@ -1,0 +1,82 @@
+"""Levels: the networks of a plan's levels, timed beside the whole one as a latency table was measured."""
+
+import statistics
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from elastic.cutting import cut
+from elastic.errors import LatencyMismatch
+from elastic.fitting import fitted
+from elastic.latency.holding import Allocate, Held, hold
+from elastic.latency.measuring import clock_on, in_turns
+from elastic.latency.runtimes import prepare, threads_of
+from elastic.latency.table import Header, Table
+from elastic.modes import eval_mode
+from elastic.plan import LevelArray, Plan
+from elastic.targets import Target
+from elastic.tracing import Example
+
+RUNS, LEAST_SECONDS = 15, 0.5  # of each network
+
+
+def held_levels(
+    model: nn.Module,
+    example: Example,
+    plan: Plan,
+    targets: Sequence[Target],
+    allocate: Allocate,
+    table: Table | None,
+) -> tuple[LevelArray, tuple[Held | None, ...]]:
+    """Return levels that hold targets, those of time by measurement, and what was measured.
+
+    Raises what `allocate` raises, LatencyMismatch for an example of another shape than the table's.
+    """
+    if table is None or not any(target.needs_latency for target in targets):
+        return allocate(targets), ()
+    images = batch_of(example, table.header)
+    return hold(allocate, partial(measure_levels, model, images, plan, header=table.header), targets)
+
+
+def measure_levels(
+    model: nn.Module, images: Tensor, plan: Plan, levels: LevelArray, *, header: Header, runs: int = RUNS
+) -> list[float]:
+    """Return the median seconds of each level, smallest first, the whole network last, in turns, as a table's are."""
+    state, how = model.state_dict(), {"runtime": header.runtime, "threads": header.threads}
+    with threads_of(header.threads), eval_mode(model):
+        calls = {}
+        for level in range(int(levels.max()) + 1):
+            network = fitted(model, cut(state, plan, levels, level), plan.sizes(levels, level)).eval()
+            calls[level] = prepare(network, images, **how)  # type: ignore[arg-type]
+        found = in_turns(calls, runs=runs, at_least_seconds=LEAST_SECONDS, clock=clock_on(images.device))
+    return [statistics.median(found[level]) for level in calls]
+
+
+def batch_of(example: Example, header: Header) -> Tensor:
+    """Return an example as a batch of a table's size. Raises LatencyMismatch if it is of another shape."""
+    if not isinstance(example, Tensor) or tuple(example.shape[1:]) != header.shape[1:]:
+        shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
+        raise LatencyMismatch(
+            f"the latency table was measured on inputs of shape {list(header.shape)}, the example is {shape}; give one "
+            "of that shape, or profile with this one"
+        )
+    return example[:1].repeat(header.shape[0], *[1] * (example.dim() - 1))
+
+
+def told_of(table: Table, held: Sequence[Held | None]) -> dict[str, Any]:
+    """Return, as plain data, how times were measured and what came out, in milliseconds, for each level with one."""
+    header = table.header
+    how = {
+        "runtime": header.runtime,
+        "threads": header.threads,
+        "batch": header.shape[0],
+        "machine": str(header.machine),
+    }
+    levels = [
+        {"target": str(each.target), "ms": 1e3 * each.seconds, "whole_ms": 1e3 * each.whole, "cuts": each.cuts}
+        for each in held
+        if each is not None
+    ]
+    return {**how, "measured": levels}
