@@ -1,0 +1,91 @@
+"""The page of `latency.py`."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from isolated import Record
+from records import markdown, setting
+
+PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
+
+
+def page(records: Mapping[str, Record]) -> str:
+    """Return what was held, how far predictions were off, and accuracy for time."""
+    targets = {name: record for name, record in records.items() if name.startswith("target")}
+    accuracies = {name: record for name, record in records.items() if name.startswith("accuracy")}
+    parts = ["# Targets of time", "`python benchmarks/latency.py`."]
+    parts.append(setting(PACKAGES, records.values(), "threads as said"))
+    if targets:
+        parts += ["## latency=60% at 224 px, batch 1", HELD, held(targets)]
+    for name, record in accuracies.items():
+        parts += [f"## Accuracy for time: {name.partition(', ')[2]}", told(record), networks(record), equal(record)]
+    return "\n\n".join(parts)
+
+
+HELD = (
+    "Random weights, ranked by magnitude. Each run prunes anew, times its levels and corrects the cut until it holds; "
+    "then the whole network, the cut one and a uniform cut of the same MACs are timed again, in turns (medians of 31 "
+    "runs). Shares are of the whole network's time. Errors: of the table's predictions for 20 random sub-networks that "
+    "were not fitted."
+)
+
+
+def held(records: Mapping[str, Record]) -> str:
+    rows = []
+    for name, record in records.items():
+        for run in record["runs"]:
+            whole, shares, errors = run["seconds"]["whole"], run["shares"], record["errors"]
+            rows.append(
+                (
+                    name.partition(", ")[2], str(record["threads"]), f"{1e3 * whole:.1f}", f"{shares['cut']:.1%}",
+                    f"{shares['uniform']:.1%}", f"{run['macs']:.1%}", str(run["cuts"]), str(record["points"]),
+                    f"{errors['median']:.1%}", f"{errors['worst']:.1%}",
+                )
+            )  # fmt: skip
+    heads = (
+        "network", "threads", " whole, ms", " cut", " uniform cut", " MACs of both", " cuts", " networks in the table",
+        " error, median", " worst",
+    )  # fmt: skip
+    return markdown(heads, rows)
+
+
+def told(record: Record) -> str:
+    errors = record["errors"]
+    return (
+        f"Batch {record['batch']}, {record['threads']} threads; pruned without training (energy and repair on 2,048 "
+        "images without labels; torch-pruning's ranks with norms' statistics taken anew), top-1 on the 10,000 test "
+        f"images. The table's error on {errors['networks']} random sub-networks: median {errors['median']:.1%}, worst "
+        f"{errors['worst']:.1%}."
+    )
+
+
+def networks(record: Record) -> str:
+    rows = [
+        (each["way"], each["share"], f"{each['top1']:.2f}", f"{each['macs']:.1%}", f"{each['latency']:.1%}",
+         f"{each['latency'] / each['macs']:.2f}x")
+        for each in record["networks"]
+    ]  # fmt: skip
+    return markdown(("allocation", " asked", " top-1", " MACs", " time", " time / MACs"), rows)
+
+
+def equal(record: Record) -> str:
+    """Return the time at which each allocation has the accuracies of the one by MACs, on straight lines between."""
+    ways = dict.fromkeys(each["way"] for each in record["networks"] if each["way"] != "whole")
+    whole = next(each for each in record["networks"] if each["way"] == "whole")
+    curves = {}
+    for way in ways:
+        points = sorted((e["top1"], e["latency"]) for e in [*record["networks"], whole] if e["way"] in (way, "whole"))
+        curves[way] = tuple(np.array(column) for column in zip(*points, strict=True))
+    rows = []
+    for each in record["networks"]:
+        if each["way"] == "macs":
+            times = [_at(*curve, each["top1"]) for curve in curves.values()]
+            rows.append((f"{each['top1']:.2f}", *times))
+    said = "Time at equal accuracy, on straight lines between the networks above; empty where none is as accurate."
+    return f"{said}\n\n{markdown(('top-1', *(f' {way}' for way in curves)), rows)}"
+
+
+def _at(accuracies: np.ndarray, times: np.ndarray, accuracy: float) -> str:
+    if not accuracies[0] <= accuracy <= accuracies[-1]:
+        return ""
+    return f"{np.interp(accuracy, accuracies, times):.1%}"
