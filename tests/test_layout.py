@@ -60,6 +60,7 @@ FORBIDDEN = {
     "elastic.dynamic": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
     "elastic.dynamic_gating": ("torch", "numpy", "elastic.training"),
     "elastic.quantise": ("elastic.costs", "elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.exporting"),
+    "elastic.latency": ("elastic.cli", "elastic.pruning", "elastic.checkpoint", "elastic.gates"),
     "elastic.dynamic.skipping": ("elastic.plan", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),
     "elastic.advising": ("torch", "numpy", "elastic.plan"),
     "elastic.diagnosing": ("torch", "elastic.costs", FILES, MODULES, SCORES, *ABOVE),

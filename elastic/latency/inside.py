@@ -30,11 +30,12 @@ BLOCKS = (1, 8, 16)  # channels that onnxruntime pads widths to
 
 @dataclass(frozen=True)
 class Site:
-    """One call of a layer: shapes of what it gets and makes."""
+    """One call of a layer: shapes of what it gets and makes, and whether it is a product, not a norm."""
 
     layer: str
     inputs: Shape
     outputs: Shape
+    is_product: bool = True
 
 
 def layers_with_weights(model: nn.Module) -> dict[str, nn.Module]:
@@ -45,14 +46,16 @@ def layers_with_weights(model: nn.Module) -> dict[str, nn.Module]:
 def sites_of(model: nn.Module, call: Call) -> list[Site]:
     """Return the calls of layers in one run of the network, in their order."""
     found: list[Site] = []
+    layers = layers_with_weights(model)
 
     def note(path: str, given: Any, made: Any) -> None:
         if given and isinstance(given[0], Tensor) and isinstance(made, Tensor):
-            found.append(Site(path, tuple(given[0].shape), tuple(made.shape)))
+            is_product = any(each.dim() > 1 for each in layers[path].parameters(False))
+            found.append(Site(path, tuple(given[0].shape), tuple(made.shape), is_product))
 
     hooks = [
         module.register_forward_hook(lambda _, given, made, path=path: note(path, given, made))
-        for path, module in layers_with_weights(model).items()
+        for path, module in layers.items()
     ]
     try:
         call()
@@ -142,7 +145,7 @@ def medians(runs: Sequence[Seconds]) -> Seconds:
 
 
 def _in_one_run(nodes: Sequence[Mapping[str, Any]], sites: Sequence[Site]) -> Seconds | None:
-    left, layer = list(sites), ""
+    left, layer = [site for site in sites if site.is_product], ""
     total: Seconds = defaultdict(float, {"": 0.0})
     for node in nodes:
         told = node["args"]

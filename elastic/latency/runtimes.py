@@ -5,7 +5,6 @@ onnxruntime and OpenVINO get is the graph that `elastic export` writes.
 """
 
 import contextlib
-import copy
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,8 @@ from torch import Tensor, nn
 from elastic.errors import DataError, RuntimeMissing, UnknownName
 from elastic.exporting import write_onnx
 from elastic.latency.measuring import Call
+
+MANY = 1 << 20  # compilations of one function
 
 
 class Runtime(Protocol):
@@ -113,15 +114,15 @@ def _eager(model: nn.Module, example: Tensor, threads: int) -> Call:
 
 
 def _compiled(model: nn.Module, example: Tensor, threads: int) -> Call:
-    model = copy.copy(model)  # compiling it leaves the user's own as it is
     compiled = torch.compile(model, dynamic=False)
 
     @torch.no_grad()  # compiled code is specialised to the mode, and inference mode has guards of its own
     def call() -> object:
         return compiled(example)
 
-    torch._dynamo.reset()  # each network is a new one: else the limit of recompilations is reached
-    with threads_of(threads):
+    # Networks share their code, so that each is one more compilation of it; past the limit they would run eager.
+    limits = {"recompile_limit": MANY, "accumulated_recompile_limit": MANY}
+    with threads_of(threads), torch._dynamo.config.patch(limits):  # type: ignore[no-untyped-call]
         call()
     return call
 

@@ -61,7 +61,12 @@ def run_of(start, *nodes):
     return [{"cat": "Session", "name": "model_run", "ts": start, "dur": now - start}, *events]
 
 
-SITES = [Site("a", (1, 3, 8, 8), (1, 12, 8, 8)), Site("norm", (1, 12, 8, 8), (1, 12, 8, 8)), Site("b", (1, 12), (1, 5))]
+SITES = [
+    Site("a", (1, 3, 8, 8), (1, 12, 8, 8)),
+    Site("norm", (1, 12, 8, 8), (1, 12, 8, 8), is_product=False),
+    Site("same", (1, 12, 8, 8), (1, 12, 8, 8)),
+    Site("b", (1, 12), (1, 5)),
+]
 CONV, PADDED = ("Conv", [1, 3, 8, 8], [1, 12, 8, 8], 40), ("Conv", [1, 3, 8, 8], [1, 16, 8, 8], 60)
 POOL, GEMM = ("AveragePool", [1, 12, 8, 8], [1, 12, 1, 1], 5), ("Gemm", [1, 12], [1, 5], 10)
 
@@ -69,6 +74,11 @@ POOL, GEMM = ("AveragePool", [1, 12, 8, 8], [1, 12, 1, 1], 5), ("Gemm", [1, 12],
 def test_nodes_belong_to_the_layer_that_they_follow():
     found = seconds_in_profile(run_of(0, CONV, POOL, GEMM), SITES, 0)
     assert found == pytest.approx({"": 0, "a": 45e-6, "b": 10e-6})
+
+
+def test_a_norm_that_is_folded_is_not_taken_for_a_layer_of_its_shape():
+    same = ("Conv", [1, 12, 8, 8], [1, 12, 8, 8], 7)
+    assert seconds_in_profile(run_of(0, CONV, same, GEMM), SITES, 0)["same"] == pytest.approx(7e-6)
 
 
 def test_layers_are_found_by_padded_widths():
