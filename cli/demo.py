@@ -31,7 +31,7 @@ def demo(
     from elastic import checkpoint, exporting, models, proofs, pruning
     from elastic.cli.networks import check_output, measure, open_calibration, open_data
     from elastic.data import Preprocessing, load
-    from elastic.measuring import measure_latency
+    from elastic.latency import measure_latency
     from elastic.picturing import Point, draw_levels
     from elastic.training import Recipe, train
 

@@ -51,6 +51,14 @@ class CurvesMismatch(ElasticError, ValueError):
     """Losses that were measured of another network, otherwise, or not to the end."""
 
 
+class LatencyMismatch(ElasticError, ValueError):
+    """Times that were measured of another network, otherwise, on another machine, or not to the end."""
+
+
+class RuntimeMissing(ElasticError, ImportError):
+    """A runtime that isn't installed."""
+
+
 class ShellMismatch(ElasticError, ValueError):
     """A shell that doesn't fit the tensor that it belongs to."""
 

@@ -69,7 +69,7 @@ def export(model: nn.Module, example: Tensor, path: str | Path, format: Format, 
         )
     write, check = {
         "state-dict": (_write_state, _check_state),
-        "onnx": (_write_onnx, _check_onnx),
+        "onnx": (write_onnx, _check_onnx),
         "torch-export": (_write_program, _check_program),
         "sparse": (_write_sparse, _check_sparse),
     }[format]
@@ -130,7 +130,8 @@ def _check_sparse(model: nn.Module, example: Tensor, path: Path) -> float:
     return 0.0
 
 
-def _write_onnx(model: nn.Module, example: Tensor, path: Path) -> None:
+def write_onnx(model: nn.Module, example: Tensor, path: Path) -> None:
+    """Write a network in eval mode as ONNX, unchecked: `export` runs it too."""
     if is_quantised(model):
         model = as_qdq(model, _two(example))
     with _quiet():

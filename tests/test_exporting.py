@@ -173,7 +173,7 @@ def test_a_wrong_export_is_refused_and_leaves_what_was_there(model, tmp_path, mo
     writer = {
         "state-dict": "_write_state",
         "sparse": "_write_sparse",
-        "onnx": "_write_onnx",
+        "onnx": "write_onnx",
         "torch-export": "_write_program",
     }[format]
     write = getattr(exporting, writer)

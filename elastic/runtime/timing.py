@@ -1,7 +1,6 @@
 """Timing: how long each level takes on this device, and the largest that keeps a deadline."""
 
 import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor
 
 from elastic.errors import TargetError, UnknownName
+from elastic.latency.measuring import clock_on, in_turns
 from elastic.modes import eval_mode
 
 QUANTILES = ("p50", "p99")
-WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -29,15 +28,10 @@ class Timing:
 @torch.no_grad()
 def measure_levels(network: Any, example: Tensor, *, runs: int = 50) -> dict[str, Timing]:
     """Return the timing of each loaded level, smallest first, in turns, so that all see the same machine."""
-    before, seconds = network.level, {level: list[float]() for level in network.levels}
+    before = network.level
     with eval_mode(network):
-        for run in range(runs + WARM_UP):
-            for level in seconds:
-                network.switch(level)
-                begin = _now(example)
-                network(example)
-                if run >= WARM_UP:
-                    seconds[level].append(_now(example) - begin)
+        calls = dict.fromkeys(network.levels, lambda: network(example))
+        seconds = in_turns(calls, runs=runs, clock=clock_on(example.device), before=network.switch)
         network.switch(before)
     return {level: _timing(level, found) for level, found in seconds.items()}
 
@@ -62,9 +56,3 @@ def choose(timings: Mapping[str, Timing], seconds: float, quantile: str) -> Timi
 def _timing(level: str, seconds: list[float]) -> Timing:
     cuts = statistics.quantiles(seconds, n=100, method="inclusive")
     return Timing(level, statistics.median(seconds), cuts[98], len(seconds))
-
-
-def _now(example: Tensor) -> float:
-    if example.is_cuda:
-        torch.cuda.synchronize(example.device)
-    return time.perf_counter()

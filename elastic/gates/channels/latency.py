@@ -2,24 +2,29 @@
 
 A table is a file of JSON: `{"unit": "ms", "layers": {"conv1": {"inputs": [3], "outputs": [4, 8, 16], "times":
 [[0.1, 0.2, 0.3]]}}}`, one row of times for each width of the inputs, one column for each width of the outputs. A layer
-that isn't in it costs nothing.
+that isn't in it costs nothing. A table that `elastic profile` measured becomes such a grid.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
 from elastic.allocation.sums import Sums
 from elastic.errors import DataError, PlanMismatch
+from elastic.latency import Table, is_table, read_table
+from elastic.latency.staircases import features
 from elastic.plan import Plan
 from elastic.roles import output_axes
 
+GRID = 8  # parts that the widths of a measured table are divided into
 Width = Annotated[int, Field(ge=1)]
 Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -53,8 +58,13 @@ class LatencyTable(BaseModel):
 
 
 def read_latency_table(path: str | Path) -> LatencyTable:
-    """Return the table in a file of JSON. Raises DataError if there is none, or it can't be read as one."""
+    """Return the table in a file of JSON, or in one that `elastic profile` wrote, on whatever machine.
+
+    Raises DataError if there is none, or it can't be read as one, and what `elastic.latency.read_table` raises.
+    """
     try:
+        if is_table(path):
+            return grid_of(read_table(path, elsewhere=True))
         return LatencyTable.model_validate_json(Path(path).read_bytes())
     except OSError as error:
         raise DataError(f"can't read the latency table {path}: {error.strerror}") from error
@@ -62,6 +72,30 @@ def read_latency_table(path: str | Path) -> LatencyTable:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is no latency table: {where + ': ' if where else ''}{first['msg']}") from error
+
+
+def grid_of(table: Table) -> LatencyTable:
+    """Return the times of a measured table's layers at some widths, in milliseconds.
+
+    What comes behind a layer is taken to be as wide, as a share, as what the layer makes.
+    """
+    fitted, found = table.fitted, {}
+    whole = np.array(table.whole.widths)  # [layers, 3]
+    for number, layer in enumerate(fitted.layers):
+        step, factors = fitted.staircases.steps[number], fitted.staircases.factors[number]
+        inputs, outputs = (_grid(int(whole[number, side]), int(step)) for side in (0, 1))
+        widths = np.array([[[i, o, round(whole[number, 2] * o / whole[number, 1])] for o in outputs] for i in inputs])
+        times = 1e3 * fitted.factor * (features(widths, int(step)) * factors).sum(-1)
+        if number == 0:
+            times += 1e3 * fitted.constant
+        found[layer.name] = LayerTimes(inputs=inputs, outputs=outputs, times=tuple(map(tuple, times.tolist())))
+    return LatencyTable(layers={name: each for name, each in found.items() if np.any(each.times)})
+
+
+def _grid(whole: int, step: int) -> tuple[int, ...]:
+    """Return up to nine widths, from one step or channel to the whole, where a staircase ends."""
+    shares = (math.ceil(whole * share / GRID / step) * step for share in range(1, GRID))
+    return tuple(sorted({min(step, whole), *(width for width in shares if width < whole), whole}))
 
 
 class LatencyPrice:
@@ -122,7 +156,8 @@ def _mixed(values: Tensor, low: int, share: Tensor) -> Tensor:
 
 def _layers(plan: Plan, sums: Sums, table: LatencyTable) -> list[_Layer]:
     axes = output_axes(plan)
-    known = {name.rpartition(".")[0]: name for name in axes}
+    axes = {**{name: 0 for name, spec in plan.tensors.items() if spec.is_parameter and spec.shape}, **axes}
+    known = {name.rpartition(".")[0]: name for name in sorted(axes, key=lambda name: len(plan.tensors[name].shape))}
     if unknown := [name for name in table.layers if name not in known]:
         raise PlanMismatch(
             f"the latency table has a layer {unknown[0]!r}, the network has not; it has {', '.join(sorted(known))}"
@@ -132,5 +167,5 @@ def _layers(plan: Plan, sums: Sums, table: LatencyTable) -> list[_Layer]:
         name = known[layer]
         shape, out = plan.tensors[name].shape, axes[name]
         inputs, outputs = (sums.numbers.get((name, axis), -1) for axis in (1 - out, out))
-        found.append(_Layer(times, inputs, outputs, (shape[1 - out], shape[out])))
+        found.append(_Layer(times, inputs, outputs, (shape[1 - out] if len(shape) > 1 else 1, shape[out])))
     return found

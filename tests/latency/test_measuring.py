@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from elastic.measuring import measure_latency
+from elastic.latency import measure_latency
 
 
 class Counted(nn.Module):

@@ -1,0 +1,92 @@
+"""Staircases: the seconds of a layer over its widths, fitted to what was measured.
+
+A layer's seconds are a sum, with factors that are not negative, of 1, its outputs, its inputs, the width of what comes
+behind it, and inputs times outputs. Kernels take channels in blocks: widths are rounded up to a step, and widths that
+are no multiple of it may be dearer in themselves, as where a runtime leaves its blocked layout for them. Which step it
+is decides what predicts points that were left out best.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from elastic.allocation.sums import FloatArray
+from elastic.plan import IntArray
+
+STEPS = (1, 4, 8, 16, 32, 64)
+FOLDS = 5
+BETTER = 0.9  # of the error of single channels: what a larger step must not exceed
+FEATURES = 8
+CONSTANT, OUTPUTS, INPUTS, BEHIND, PRODUCT, ODD_PRODUCT, ODD_OUTPUTS, ODD_INPUTS = range(FEATURES)
+
+
+@dataclass(frozen=True, eq=False)
+class Staircases:
+    """Seconds of layers over their widths: a step, and a factor for each feature, for every layer."""
+
+    steps: IntArray  # [layers]
+    factors: FloatArray  # [layers, features]
+
+    def seconds(self, widths: IntArray) -> FloatArray:
+        """Return the seconds of layers of these widths, [..., layers, 3] -> [..., layers]."""
+        found: FloatArray = (features(widths, self.steps) * self.factors).sum(-1)
+        return found
+
+    def slopes(self, widths: IntArray) -> FloatArray:
+        """Return the derivatives by each width, [..., layers, 3], as if there were no steps."""
+        inputs, outputs = widths[..., 0], widths[..., 1]
+        by_inputs = self.factors[:, INPUTS] + self.factors[:, PRODUCT] * outputs
+        by_outputs = self.factors[:, OUTPUTS] + self.factors[:, PRODUCT] * inputs
+        return np.stack([by_inputs, by_outputs, np.broadcast_to(self.factors[:, BEHIND], inputs.shape)], -1)
+
+
+def features(widths: IntArray, steps: IntArray | int) -> FloatArray:
+    """Return the features of widths [..., 3]: inputs, outputs, behind -> [..., features]."""
+    steps = np.asarray(steps)[..., None]
+    whole = -(-widths // steps) * steps
+    inputs, outputs, behind = (whole[..., number].astype(np.float64) for number in range(3))
+    is_odd = widths % steps != 0
+    odd_inputs, odd_outputs = is_odd[..., 0], is_odd[..., 1]
+    product = inputs * outputs
+    columns = (
+        np.ones_like(inputs), outputs, inputs, behind, product,
+        product * odd_inputs, outputs * odd_outputs, inputs * odd_inputs,
+    )  # fmt: skip
+    return np.stack(columns, -1)
+
+
+def fit_staircase(
+    columns: Callable[[int], FloatArray], widest: int, seconds: FloatArray, weights: FloatArray
+) -> tuple[int, FloatArray]:
+    """Return the step and the factors [features] for `columns(step)` [n, features] and seconds [n].
+
+    `weights` [n] are what the errors count; steps beyond the widest width are not tried.
+    """
+    best, least = 1, np.inf
+    for step in STEPS:
+        if step > 1 and step > widest:
+            break
+        error = _error_left_out(columns(step), seconds, weights)
+        if error < least * (BETTER if best == 1 else 1):
+            best, least = step, error
+    return best, least_squares(columns(best), seconds, weights)
+
+
+def least_squares(columns: FloatArray, seconds: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return factors, none below zero, of the least weighted squared error."""
+    from scipy.optimize import nnls
+
+    scale = np.maximum(np.abs(columns).max(0), 1e-30)
+    found: FloatArray = nnls(columns / scale * weights[:, None], seconds * weights)[0] / scale
+    return found
+
+
+def _error_left_out(columns: FloatArray, seconds: FloatArray, weights: FloatArray) -> float:
+    """Return the squared error on points that were left out of the fit, a fifth at a time."""
+    folds, total = np.arange(len(seconds)) % FOLDS, 0.0
+    for fold in range(FOLDS):
+        out = folds == fold
+        factors = least_squares(columns[~out], seconds[~out], weights[~out])
+        total += float((((columns[out] @ factors - seconds[out]) * weights[out]) ** 2).sum())
+    return total
