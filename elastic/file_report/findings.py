@@ -14,13 +14,17 @@ from torch import Tensor, nn
 from elastic.checkpoint import load, load_state
 from elastic.data import Metrics
 from elastic.exporting import Format, check_format
-from elastic.latency.measuring import Latency, measure_in_turns
+from elastic.latency import Latency
+from elastic.latency.machine import this_machine
+from elastic.latency.measuring import clock_on, in_turns, latency_of
 from elastic.metadata import read_header
 from elastic.proofs import prove_equal
 from elastic.verifying import Networks, Proven, Told, verify_levels
 from elastic.weights import read_weights
 
 Measure = Callable[[nn.Module], Metrics]
+
+RUNS, LEAST_SECONDS = 30, 0.3  # of each level
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def find(
         told("measuring latency")
     return Findings(
         accuracies=tuple(map(measure, networks)) if measure is not None else (),
-        latencies=measure_in_turns(networks, example.float()) if latency else (),
+        latencies=_latencies(networks, example.float()) if latency else (),
         proofs=proven,
         exported=to if proofs else "",
         original=original,
@@ -72,11 +76,18 @@ def find(
     )
 
 
+@torch.inference_mode()
+def _latencies(networks: Sequence[nn.Module], example: Tensor) -> tuple[Latency, ...]:
+    calls = {number: partial(network.eval(), example) for number, network in enumerate(networks)}
+    seconds = in_turns(calls, runs=RUNS, at_least_seconds=LEAST_SECONDS, clock=clock_on(example.device))
+    return tuple(latency_of(found) for found in seconds.values())
+
+
 def _conditions(example: Tensor) -> dict[str, Any]:
     """Return what latency depends on beside the network."""
     batch, *shape = example.shape
     return {
-        "processor": _processor(),
+        "processor": this_machine("eager", example.device.type).processor,
         "device": str(example.device),
         "threads": torch.get_num_threads(),
         "batch": batch,
@@ -87,13 +98,6 @@ def _conditions(example: Tensor) -> dict[str, Any]:
         "system": platform.system(),
         "load when it was done": _load(),
     }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines: Sequence[str] = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
-    named = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _load() -> str:

@@ -1,11 +1,9 @@
 """Measuring: how long networks take, in turns, so that all see the same machine: medians with their spread."""
 
-import contextlib
 import statistics
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import torch
@@ -37,19 +35,10 @@ def measure_latency(model: nn.Module, example: Tensor, *, runs: int = 30, at_lea
 
     More than `runs` are made until `at_least_seconds` have passed.
     """
-    return measure_in_turns([model], example, runs=runs, at_least_seconds=at_least_seconds)[0]
-
-
-def measure_in_turns(
-    networks: Sequence[nn.Module], example: Tensor, *, runs: int = 30, at_least_seconds: float = 0.3
-) -> tuple[Latency, ...]:
-    """Return the latency of each network, as `measure_latency`, one run of each in every turn: all see one machine."""
-    with contextlib.ExitStack() as stack, torch.inference_mode():
-        for network in networks:
-            stack.enter_context(eval_mode(network))
-        calls = {number: partial(network, example) for number, network in enumerate(networks)}
-        found = in_turns(calls, runs=runs, at_least_seconds=at_least_seconds, clock=clock_on(example.device))
-    return tuple(latency_of(each) for each in found.values())
+    with eval_mode(model), torch.inference_mode():
+        clock = clock_on(example.device)
+        found = in_turns({"": lambda: model(example)}, runs=runs, at_least_seconds=at_least_seconds, clock=clock)
+    return latency_of(found[""])
 
 
 def in_turns(
