@@ -6,10 +6,11 @@ from isolated import Record
 from records import markdown, setting
 
 HEAD = (
-    "gates", " top-1", " below its twin", " open", " computed", " times fewer", " bits in the mean", " training, s",
+    "gates", " top-1", " below its twin", " open", " computed", " times fewer", " bits in the mean", " epochs",
+    " learning rate", " training, s",
 )  # fmt: skip
 PUBLISHED = (
-    ("channel gating, ResNet-18, CIFAR-10", "94.56", "0.04", "", "", "5.49 (FLOPs)", "", ""),
+    ("channel gating, ResNet-18, CIFAR-10", "94.56", "0.04", "", "", "5.49 (FLOPs)", ""),
     ("precision gating, ResNet-20, 3/2 bits", "91.2", "", "9.8 %", "", "", "2.1", ""),
     ("precision gating, ResNet-20, 2/1 bits", "90.6", "", "28.5 %", "", "", "1.29", ""),
 )
@@ -21,11 +22,11 @@ def table(records: Mapping[str, Record]) -> str:
     recipe, layers = first["recipe"], "both convolutions of each block"
     trained = [record["top1"] for name, record in records.items() if "static twin" in name]
     twins = {"channel": first["float"], **({"precision": trained[0]} if trained else {})}
-    how = f"{recipe['epochs']} epochs, batch {recipe['batch']}, distil {recipe['distil']}, {recipe['precision']}"
+    how = f"training (batch {recipe['batch']}, distil {recipe['distil']}, {recipe['precision']})"
     return "\n\n".join(
         [
             "# ResNet-20 with gates that inputs decide",
-            f"Top-1 on the 10,000 test images of CIFAR-10, in percent, of the last of {how} (`python "
+            f"Top-1 on the 10,000 test images of CIFAR-10, in percent, after {how} (`python "
             f"benchmarks/dynamic.py`). The float network has {first['float']:.2f}. Gates are in {layers}; computed: "
             "share of the MACs of the whole network with channel gates, of the operations of bits in gated layers with "
             "precision gates, as counted on the test images. Twin: the network itself; for precision gates the same "
@@ -33,7 +34,7 @@ def table(records: Mapping[str, Record]) -> str:
             markdown(HEAD, [row(name, record, twins) for name, record in records.items()]),
             "Published, for comparison: trained from nothing for hundreds of epochs, on other networks where it says "
             "so, and for precision gating with a full-precision network of 91.7.",
-            markdown(HEAD, PUBLISHED),
+            markdown(HEAD[:7], PUBLISHED),
             setting(("torch",), records.values(), "one thread"),
         ]
     )
@@ -44,5 +45,6 @@ def row(name: str, record: Record, twins: Mapping[str, float]) -> list[str]:
     return [
         name, f"{record['top1']:.2f}", "" if twin is None else f"{twin - record['top1']:.2f}",
         f"{record['open']:.1%}", f"{record['share']:.1%}", f"{record['fewer']:.2f}",
-        f"{record['bits']:.2f}" if "bits" in record else "", str(record["seconds"]),
+        f"{record['bits']:.2f}" if "bits" in record else "", str(record["recipe"]["epochs"]),
+        f"{record['recipe']['learning_rate']:g}", str(record["seconds"]),
     ]  # fmt: skip
