@@ -59,10 +59,10 @@ def test_what_makes_no_sense_is_refused(net, refused, options, why):
 
 
 @pytest.fixture
-def own(net):
+def own(made, tmp_path):
     """A file of a network that it doesn't name."""
-    plan = toolkit.load_plan(net)
-    toolkit.save("own.safetensors", toolkit.load(net).plain(), plan.plan, plan.levels)
+    plan = toolkit.load_plan(made / "net.safetensors")
+    toolkit.save(tmp_path / "own.safetensors", toolkit.load(made / "net.safetensors").plain(), plan.plan, plan.levels)
 
 
 def test_a_file_that_names_no_model_is_shown_with_a_word_on_what_is_left_out(own, elastic):
