@@ -95,7 +95,8 @@ def _render(output: Path, found: "Table") -> None:
     header, errors = found.header, found.errors
     fitted = sum(point.role == "fit" for point in found.points)
     whole = f"{1e3 * found.steady(found.whole):.2f} ms"
-    say(f"{header.name} takes {whole} by {header.runtime} on {header.threads} threads of {header.machine}")
+    threads = "1 thread" if header.threads == 1 else f"{header.threads} threads"
+    say(f"{header.name} takes {whole} by {header.runtime} on {threads} of {header.machine}")
     told = (
         ""
         if errors is None

@@ -122,7 +122,7 @@ def _compiled(model: nn.Module, example: Tensor, threads: int) -> Call:
 
     # Networks share their code, so that each is one more compilation of it; past the limit they would run eager.
     limits = {"recompile_limit": MANY, "accumulated_recompile_limit": MANY}
-    with threads_of(threads), torch._dynamo.config.patch(limits):  # type: ignore[no-untyped-call]
+    with threads_of(threads), torch._dynamo.config.patch(limits):
         call()
     return call
 
