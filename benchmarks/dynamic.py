@@ -1,9 +1,10 @@
 """Compute that each input decides: accuracy against what is computed, beside static twins and published figures.
 
-    ELASTIC_DATA=DIR python benchmarks/dynamic.py [--only 'channel*'] [--epochs 4] [--seeds 0]
+    ELASTIC_DATA=DIR python benchmarks/dynamic.py [--only '*, channel, *'] [--epochs 4] [--seeds 0]
     python benchmarks/dynamic.py --table docs/dynamic-table.md
 
-ResNet-20 of CIFAR-10, from its checkpoint; both convolutions of each block have gates. Channel gates come to a budget
+ResNet-20 of CIFAR-10, from its checkpoint; both convolutions of each block have gates, though the second ones lead to
+no activation; in `--network vgg6_bn_cifar10` all convolutions that have gates lead to one. Channel gates come to a budget
 of MACs; their static twin is the network itself. Precision gates have 3 bits of which 2 predict; their static twin
 always uses all 3, and is trained alike. All have the float network as their teacher, and accuracies are those of the
 last epoch on all test images, on which the counters count. A run that was stopped goes on where it was.
@@ -30,13 +31,13 @@ from elastic.dynamic_gating import channel_gating_of, precision_gating_of
 from elastic.quantise import quantise
 from elastic.recipes import Recipe
 
-CASE = next(case for case in CASES if case.name == "resnet20_cifar10")
-LAYERS = ("layer*.conv?",)
+LAYERS: dict[str, tuple[str, ...]] = {"resnet20_cifar10": ("layer*.conv?",), "vgg6_bn_cifar10": ()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Accuracy against what is computed, by gates that inputs decide.")
-    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as '*, pixel, 0.45, seed 0'")
+    parser.add_argument("--network", choices=list(LAYERS), default="resnet20_cifar10", help="a checkpoint")
+    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as 'resnet20, channel, *'")
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
     parser.add_argument("--bases", nargs="*", default=["first", "strongest"], help="what the base path reads")
@@ -55,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     torch.set_num_threads(asked.threads)
     asked.folder.mkdir(parents=True, exist_ok=True)
-    subject = opened(CASE)
+    subject = opened(next(case for case in CASES if case.name == asked.network))
     for seed in asked.seeds:
         for name, one in runs(subject, asked).items():
-            full = f"{name}, seed {seed}"
+            full = f"{asked.network.partition('_')[0]}, {name}, seed {seed}"
             if is_asked(full, asked.only):
                 add_record(out, full, partial(run, subject, asked, full, one, seed))
 
@@ -69,12 +70,17 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
     for base, granularity, budget in itertools.product(asked.bases, asked.granularities, asked.budgets):
         options: dict[str, Any] = {"base": base, "granularity": granularity, "budget": budget, "strength": 0.0}
         options |= {"begin": asked.begin, "ramp": asked.ramp}
-        gating = channel_gating_of("paper", layers=LAYERS, **options)
+        gating = channel_gating_of("paper", layers=LAYERS[asked.network], **options)
         found[f"channel, {base}, {granularity}, {budget:g}"] = partial(channels, subject, gating)
-    found["precision, static twin"] = partial(twin, subject, asked.weight_bits)
+    found["precision, static twin"] = partial(twin, subject, LAYERS[asked.network], asked.weight_bits)
     for granularity in asked.granularities:
         for budget in asked.bit_budgets:
-            options = {"layers": LAYERS, "granularity": granularity, "budget": budget, "weight_bits": asked.weight_bits}
+            options = {
+                "layers": LAYERS[asked.network],
+                "granularity": granularity,
+                "budget": budget,
+                "weight_bits": asked.weight_bits,
+            }
             gating = precision_gating_of("calibrated", **options)
             found[f"precision, {granularity}, {budget:g}"] = partial(bits, subject, gating)
     return found
@@ -94,7 +100,8 @@ def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: 
     keep.unlink()
     return {
         **found,
-        "kind": name.partition(",")[0],
+        "network": asked.network,
+        "kind": name.split(", ")[1],
         "float": subject.accuracy(subject.model)["test"],
         "threads": asked.threads,
         "recipe": recipe.model_dump(mode="json"),
@@ -132,8 +139,8 @@ def counted(subject: Subject, network: nn.Module, elsewhere: int) -> Record:
     }
 
 
-def twin(subject: Subject, weight_bits: int, recipe: Recipe, training: Any) -> Record:
-    own = [f"{pattern}=W{weight_bits}A3" for pattern in LAYERS]
+def twin(subject: Subject, layers: Sequence[str], weight_bits: int, recipe: Recipe, training: Any) -> Record:
+    own = [f"{pattern}=W{weight_bits}A3" for pattern in layers]
     network, _ = quantise(subject.model, subject.training, recipe, bits=["float", *own], training=training)
     return {"top1": subject.accuracy(network)["test"], "bits": 3.0, "share": 1.0, "fewer": 1.0, "open": 1.0}
 

@@ -19,15 +19,18 @@ PUBLISHED = (
 def table(records: Mapping[str, Record]) -> str:
     """Return a page: what was reached, what was published, and what it needs to be judged."""
     first = next(iter(records.values()))
-    recipe, layers = first["recipe"], "both convolutions of each block"
-    trained = [record["top1"] for name, record in records.items() if "static twin" in name]
-    twins = {"channel": first["float"], **({"precision": trained[0]} if trained else {})}
+    recipe, layers = first["recipe"], "both convolutions of each block of ResNet-20, and all of VGG-6 but the first"
+    twins = {(record["network"], "channel"): record["float"] for record in records.values()}
+    for name, record in records.items():
+        if "static twin" in name:
+            twins[record["network"], record["kind"]] = record["top1"]
+    floats = ", ".join(dict.fromkeys(f"{each['network']} {each['float']:.2f}" for each in records.values()))
     how = f"training (batch {recipe['batch']}, distil {recipe['distil']}, {recipe['precision']})"
     return "\n\n".join(
         [
-            "# ResNet-20 with gates that inputs decide",
+            "# Gates that inputs decide",
             f"Top-1 on the 10,000 test images of CIFAR-10, in percent, after {how} (`python "
-            f"benchmarks/dynamic.py`). The float network has {first['float']:.2f}. Gates are in {layers}; computed: "
+            f"benchmarks/dynamic.py`). Float networks have: {floats}. Gates are in {layers}; computed: "
             "share of the MACs of the whole network with channel gates, of the operations of bits in gated layers with "
             "precision gates, as counted on the test images. Twin: the network itself; for precision gates the same "
             "bits without gates, trained alike.",
@@ -40,8 +43,8 @@ def table(records: Mapping[str, Record]) -> str:
     )
 
 
-def row(name: str, record: Record, twins: Mapping[str, float]) -> list[str]:
-    twin = twins.get(record["kind"])
+def row(name: str, record: Record, twins: Mapping[tuple[str, str], float]) -> list[str]:
+    twin = twins.get((record["network"], record["kind"]))
     return [
         name, f"{record['top1']:.2f}", "" if twin is None else f"{twin - record['top1']:.2f}",
         f"{record['open']:.1%}", f"{record['share']:.1%}", f"{record['fewer']:.2f}",
