@@ -4,10 +4,10 @@
     python benchmarks/dynamic.py --table docs/dynamic-table.md
 
 ResNet-20 of CIFAR-10, from its checkpoint; both convolutions of each block have gates, though the second ones lead to
-no activation; in `--network vgg6_bn_cifar10` all convolutions that have gates lead to one. Channel gates come to a budget
-of MACs; their static twin is the network itself. Precision gates have 3 bits of which 2 predict; their static twin
-always uses all 3, and is trained alike. All have the float network as their teacher, and accuracies are those of the
-last epoch on all test images, on which the counters count. A run that was stopped goes on where it was.
+no activation; in `--network vgg6_bn_cifar10` all convolutions that have gates lead to one. Channel gates come to a
+budget of MACs; their static twin is the network itself. Precision gates have 3 bits of which 2 predict; their static
+twin always uses all 3, and is trained alike. All have the float network as their teacher, and accuracies are those of
+the last epoch on all test images, on which the counters count. A run that was stopped goes on where it was.
 """
 
 import argparse
