@@ -30,7 +30,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from elastic import models
 from elastic.costs import CostModel
 from elastic.dynamic.skipping import Choice, add_open, choose, conditional_of
-from elastic.dynamic.skipping.choosing import name_of
+from elastic.dynamic.skipping.choosing import WORTH, name_of
 from elastic.tracing import trace
 
 NETWORK, SIZE = "torchvision/resnet18", 224
@@ -166,7 +166,7 @@ def settle(layers: Mapping[str, Gated], asked: argparse.Namespace) -> None:
         inputs = torch.randn(layer.shape).to(memory_format=torch.channels_last)
         layer.way = "skipping"
         found = milliseconds({"dense": partial(layer.layer, inputs), "skipping": partial(layer, inputs)}, asked)
-        layer.is_open = found["skipping"] > found["dense"]
+        layer.is_open = found["skipping"] > WORTH * found["dense"]
 
 
 def fewer(layers: Mapping[str, Gated], whole: int, way: str) -> float:
