@@ -97,6 +97,6 @@ class CostModel:
 def no_latency_table() -> TargetError:
     """Return the error of asking for a time that nobody knows."""
     return TargetError(
-        "a target of latency needs a table of how long this network's layers take on this device; measure one with "
-        "`elastic profile`, and give it as latency_table=, --latency-table"
+        "a target of latency needs a table of how long this network's layers take on this device: `elastic profile` "
+        "measures one, and `elastic prune` and `elastic gate channels` take it (--latency-table); or limit macs"
     )

@@ -74,7 +74,7 @@ def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
         ("--target macs=50% --preset none", 2, "unknown preset 'none'; known: importance, published"),
         ("--target macs=50% --sparse 3", 1, "sparse=3.0 can't be followed"),
         ("--target macs=50% --start energie", 2, "unknown criterion 'energie'"),
-        ("--target latency=50%", 1, "can't read the target 'latency=50%'"),
+        ("--target latency=50%", 1, "a target of latency needs a table of how long"),
     ],
 )
 def test_what_can_not_be_done_is_refused_at_once(elastic, weights, options, code, told):

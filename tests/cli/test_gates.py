@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
         ("--target macs=50% --preset none", 2, "unknown preset 'none'; known: hard-concrete, binary, lag"),
         ("--target macs=50% --cooling 3", 1, "cooling=3.0 can't be followed"),
         ("--target macs=50% --latency-table none.json", 1, "can't read the latency table none.json"),
-        ("--target latency=50%", 1, "can't read the target 'latency=50%'"),
+        ("--target latency=50%", 1, "a target of latency needs a table of how long"),
     ],
 )
 def test_what_can_not_be_done_is_refused_at_once(elastic, weights, options, code, told):
