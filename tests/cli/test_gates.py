@@ -90,6 +90,7 @@ def test_adaptive_gates_leave_weights_and_a_folder(elastic, weights, tmp_path):
     assert {"report.html", "network.csv", "density.svg", "opened.csv", "net.0.jsonl"} <= left
 
 
+@pytest.mark.slow  # half a minute, most of which are other processes' imports
 def test_a_killed_run_goes_on_to_the_same_file(elastic, weights, tmp_path):
     command = f"gate channels {NETWORK} --weights {weights} {TRAIN} --epochs 2 --fine-tune 1 --target macs=60% -o"
     assert elastic(f"{command} whole.safetensors").code == 0

@@ -38,10 +38,11 @@ def test_a_file_of_pruned_levels_is_nested(net, elastic):
     assert net.exists()
 
 
-def test_what_is_killed_goes_on_and_ends_with_the_same_file(net, elastic):
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_what_is_killed_goes_on_and_ends_with_the_same_file(net, elastic, kills):
     assert elastic(f"{MODEL} --epochs 2".replace("n.safetensors", "whole.safetensors")).code == 0
     draws = random.Random(0)
-    for _ in range(5):
+    for _ in range(kills):
         process = subprocess.Popen([PROGRAM, *f"{MODEL} --epochs 2 --resume".split()], stderr=subprocess.DEVNULL)
         until = time.monotonic() + 100
         while not Path("n.start.safetensors").exists() and time.monotonic() < until:
