@@ -64,9 +64,8 @@ def allocate(
     option or a pattern is of nothing; PlanMismatch if scores are not one for each unit; InvalidWeights if a score is
     not a number.
     """
-    search, unfixed = search_of(
-        plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    )
+    rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
+    search, unfixed = search_of(plan, scores, rules)
     targets = parsed(target)
     check_targets(search, targets, unfixed, "these shares by name")
     return nested(search, targets)
@@ -88,9 +87,8 @@ def smallest_first(
 
     Raises what `allocate` raises.
     """
-    search, unfixed = search_of(
-        plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    )
+    rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
+    search, unfixed = search_of(plan, scores, rules)
     check_targets(search, targets, unfixed, "these shares by name")
     return in_order(search, targets)
 
@@ -114,9 +112,8 @@ def rank(
     latency_table: Timing | None = None,
 ) -> IntArray:
     """Return all units in the order in which they leave."""
-    return search_of(plan, scores, Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table))[
-        0
-    ].order
+    rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
+    return search_of(plan, scores, rules)[0].order
 
 
 def parsed(target: str | Target | Sequence[str | Target]) -> list[Target]:

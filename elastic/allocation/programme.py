@@ -101,9 +101,9 @@ class _Programme:
             if chosen is None:
                 return None
             found = np.array([each[place] for each, place in zip(choices, chosen, strict=True)], np.int64)
-            over = [self.search.total(limit.quantity, found) - limit.of(dense) for limit in self.target.limits]
             if self.search.holds(self.target, found):
                 return self.search.fill(self.target, self.room, found)
+            over = [self.search.total(limit.quantity, found) - limit.of(dense) for limit in self.target.limits]
             room = [each - max(0, more) for each, more in zip(room, over, strict=True)]  # by what the sum was off
         return None
 
