@@ -5,25 +5,28 @@
 
 ResNet-20 of CIFAR-10, from its checkpoint; both convolutions of each block have gates, though the second ones lead to
 no activation; in `--network vgg6_bn_cifar10` all convolutions that have gates lead to one. Channel gates come to a
-budget of MACs; their static twin is the network itself. Precision gates have 3 bits of which 2 predict; their static
-twin always uses all 3, and is trained alike. All have the float network as their teacher, and accuracies are those of
-the last epoch on all test images, on which the counters count. A run that was stopped goes on where it was.
+budget of MACs, in shares of the whole network's; with `--levels macs=75%` they are put into the network as it is cut to
+so many MACs first (ranked by energy and repaired on 2,048 images, not trained). Their static twin is the network
+itself. Precision gates have 3 bits of which 2 predict; their static twin always uses all 3, and is trained alike. All
+have the float network as their teacher, and accuracies are those of the last epoch on all test images, on which the
+counters count. A run that was stopped goes on where it was.
 """
 
 import argparse
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from dynamic_table import table
 from isolated import Record
-from one_shot_networks import CASES, Subject, opened
+from one_shot_networks import CASES, Subject, macs_of, opened
 from records import add_record, is_asked, read_records
 from short_training import add_options, recipe_of
 from torch import nn
 
+import elastic
 from elastic.dynamic import in_all, reset, spent
 from elastic.dynamic.channel import gate_channels_dynamically
 from elastic.dynamic.precision import average_bits, gate_precision
@@ -32,6 +35,7 @@ from elastic.quantise import quantise
 from elastic.recipes import Recipe
 
 LAYERS: dict[str, tuple[str, ...]] = {"resnet20_cifar10": ("layer*.conv?",), "vgg6_bn_cifar10": ()}
+IMAGES = 2048  # that rank and repair what is cut first, without labels
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
     parser.add_argument("--bases", nargs="*", default=["first", "strongest"], help="what the base path reads")
+    parser.add_argument("--levels", nargs="*", default=["full"], help="what channel gates are put into, as macs=75%%")
     parser.add_argument("--begin", type=float, default=-1.0, help="thresholds of channel gates at first")
     parser.add_argument("--ramp", type=float, default=0.6, help="share of the steps in which their budget is reached")
     parser.add_argument("--granularities", nargs="*", default=["pixel-channel", "pixel"])
@@ -67,11 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[..., tuple[nn.Module, Record]]]:
     """Return what there is to run, by name."""
     found: dict[str, Callable[..., tuple[nn.Module, Record]]] = {}
-    for base, granularity, budget in itertools.product(asked.bases, asked.granularities, asked.budgets):
-        options: dict[str, Any] = {"base": base, "granularity": granularity, "budget": budget, "strength": 0.0}
-        options |= {"begin": asked.begin, "ramp": asked.ramp}
-        gating = channel_gating_of("paper", layers=LAYERS[asked.network], **options)
-        found[f"channel, {base}, {granularity}, {budget:g}"] = partial(channels, subject, gating)
+    choices = itertools.product(asked.levels, asked.bases, asked.granularities, asked.budgets)
+    for level, base, granularity, budget in choices:
+        options: dict[str, Any] = {"base": base, "granularity": granularity, "strength": 0.0}
+        options |= {"begin": asked.begin, "ramp": asked.ramp, "layers": LAYERS[asked.network]}
+        name = f"channel, {base}, {granularity}, {budget:g}" + ("" if level == "full" else f" from {level}")
+        found[name] = partial(channels, subject, level, budget, options)
     found["precision, static twin"] = partial(twin, subject, LAYERS[asked.network], asked.weight_bits)
     for granularity in asked.granularities:
         for budget in asked.bit_budgets:
@@ -109,11 +115,24 @@ def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: 
     }
 
 
-def channels(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:
+def channels(
+    subject: Subject, level: str, budget: float, options: Mapping[str, Any], recipe: Recipe, training: Any
+) -> Record:
+    """Return what gates of a level come to; what is computed is told in shares of the whole network."""
+    model, before = subject.model, {}
+    if level != "full":
+        inputs = [images for images, _ in subject.batches(IMAGES, 128, recipe.seed)]
+        pruned = elastic.prune(subject.model, subject.example, target=level, data=inputs, seed=recipe.seed)
+        model = pruned.level(0)
+        before = {"before": subject.accuracy(pruned.level(0))["test"]}  # in another order in memory
+    of_whole = macs_of(model, subject.example) / macs_of(subject.model, subject.example)
+    gating = channel_gating_of("paper", budget=budget / of_whole, **options)
     network, price, _ = gate_channels_dynamically(
-        subject.model, subject.example, subject.training, recipe, gating=gating, training=training
+        model, subject.example, subject.training, recipe, gating=gating, teacher=subject.model, training=training
     )
-    return {"gating": gating.model_dump(mode="json"), **counted(subject, network, price.elsewhere)}
+    found = counted(subject, network, price.elsewhere)
+    share = found["share"] * of_whole
+    return {"gating": gating.model_dump(mode="json"), **found, **before, "share": share, "fewer": 1 / share}
 
 
 def bits(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:
