@@ -11,7 +11,6 @@ has a record is not measured again, and a table that was begun goes on.
 """
 
 import argparse
-import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,8 +30,8 @@ from elastic.allocation import allocate
 from elastic.cutting import cut
 from elastic.fitting import fitted
 from elastic.latency import Table, profile
-from elastic.latency.measuring import in_turns
 from elastic.latency.runtimes import prepare, threads_of
+from elastic.measuring import median_seconds
 
 NETWORKS = ("resnet50", "mobilenet_v2", "vgg16_bn")
 RUNTIMES = ("eager", "onnxruntime")
@@ -175,8 +174,7 @@ def seconds(networks: Mapping[Any, nn.Module], example: Tensor, runtime: str, th
     """Return the median seconds of networks, in turns."""
     with threads_of(threads):
         calls = {name: prepare(each, example, runtime=runtime, threads=threads) for name, each in networks.items()}
-        found = in_turns(calls, runs=TIMED)
-    return {name: statistics.median(each) for name, each in found.items()}
+        return median_seconds(calls, runs=TIMED)
 
 
 if __name__ == "__main__":

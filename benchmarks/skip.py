@@ -13,7 +13,6 @@ opened of layers that are slower than a dense one (`open_where_slower`). A run t
 import argparse
 import copy
 import itertools
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,6 +30,7 @@ from elastic import models
 from elastic.costs import CostModel
 from elastic.dynamic.skipping import Choice, add_open, choose, conditional_of
 from elastic.dynamic.skipping.choosing import WORTH, name_of
+from elastic.measuring import median_seconds
 from elastic.tracing import trace
 
 NETWORK, SIZE = "torchvision/resnet18", 224
@@ -228,15 +228,9 @@ def drawn(kind: str, shape: torch.Size, closed: float) -> Tensor:
 
 
 def milliseconds(ways: Mapping[str, Callable[[], Tensor]], asked: argparse.Namespace) -> dict[str, float]:
-    """Return the median of each, in turns, after two rounds of warm-up."""
-    clock, times = CLOCKS[asked.clock], {name: list[float]() for name in ways}
-    for number in range(asked.runs + 2):
-        for name, way in ways.items():
-            begin = clock()
-            way()
-            if number >= 2:
-                times[name].append(1e3 * (clock() - begin))
-    return {name: round(statistics.median(found), 4) for name, found in times.items()}
+    """Return the median of each, in turns."""
+    found = median_seconds(ways, runs=asked.runs, clock=CLOCKS[asked.clock])
+    return {name: round(1e3 * seconds, 4) for name, seconds in found.items()}
 
 
 def integers(asked: argparse.Namespace) -> Record:

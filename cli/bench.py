@@ -47,8 +47,8 @@ def bench(
 
     from elastic.errors import UnknownName
     from elastic.latency import bench as measure
-    from elastic.latency.measuring import named_clock
     from elastic.latency.runtimes import check_runtime
+    from elastic.measuring import named_clock
 
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UnknownName(f"device {device!r} isn't there; known: cpu" + ", cuda" * torch.cuda.is_available())

@@ -48,8 +48,8 @@ def profile(
 
     from elastic.cli.networks import check_output, open_model
     from elastic.latency import profile as measure
-    from elastic.latency.measuring import named_clock
     from elastic.latency.runtimes import check_runtime
+    from elastic.measuring import named_clock
     from elastic.tracing import trace
 
     threads = threads or torch.get_num_threads()

@@ -16,7 +16,7 @@ from elastic.data import Metrics
 from elastic.exporting import Format, check_format
 from elastic.latency import Latency
 from elastic.latency.machine import this_machine
-from elastic.latency.measuring import clock_on, in_turns, latency_of
+from elastic.measuring import clock_on, in_turns, latency_of
 from elastic.metadata import read_header
 from elastic.proofs import prove_equal
 from elastic.verifying import Networks, Proven, Told, verify_levels

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import UnknownName
-from elastic.latency.measuring import Call, Clock, Latency, clock_on, in_turns, latency_of
 from elastic.latency.resources import Meter, joules_of, meter_of, peak_bytes
 from elastic.latency.runtimes import check_runtime, prepare, threads_of
+from elastic.measuring import Call, Clock, Latency, clock_on, in_turns, latency_of
 
 Progress = Callable[[int, int], None]  # networks that are prepared on a runtime, all of them
 

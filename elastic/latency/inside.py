@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from elastic.latency.measuring import Call, Clock
 from elastic.latency.runtimes import onnx_session, session_call
+from elastic.measuring import Call, Clock
 
 Seconds = dict[str, float]  # by the layer's name
 Shape = tuple[int, ...]

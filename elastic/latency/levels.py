@@ -1,6 +1,5 @@
 """Levels: the networks of a plan's levels, timed beside the whole one as a latency table was measured."""
 
-import statistics
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,9 +10,9 @@ from elastic.cutting import cut
 from elastic.errors import LatencyMismatch
 from elastic.fitting import fitted
 from elastic.latency.holding import Allocate, Held, hold
-from elastic.latency.measuring import clock_on, in_turns
 from elastic.latency.runtimes import prepare, threads_of
 from elastic.latency.table import Header, Table
+from elastic.measuring import clock_on, median_seconds
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
 from elastic.targets import Target
@@ -50,8 +49,9 @@ def measure_levels(
         for level in range(int(levels.max()) + 1):
             network = fitted(model, cut(state, plan, levels, level), plan.sizes(levels, level)).eval()
             calls[level] = prepare(network, images, **how)  # type: ignore[arg-type]
-        found = in_turns(calls, runs=runs, at_least_seconds=LEAST_SECONDS, clock=clock_on(images.device))
-    return [statistics.median(found[level]) for level in calls]
+        clock = clock_on(images.device)
+        found = median_seconds(calls, runs=runs, at_least_seconds=LEAST_SECONDS, clock=clock)
+    return [found[level] for level in calls]
 
 
 def batch_of(example: Example, header: Header) -> Tensor:

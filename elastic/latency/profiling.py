@@ -20,12 +20,12 @@ from elastic.errors import TargetError
 from elastic.journal import Journal
 from elastic.latency.inside import layers_with_weights, sites_of
 from elastic.latency.machine import this_machine
-from elastic.latency.measuring import Clock
 from elastic.latency.predicting import Layer, widths_of_layers
 from elastic.latency.runtimes import check_runtime, prepare, threads_of
 from elastic.latency.sampling import SHARES, Role, draw_widths, levels_of
 from elastic.latency.subnetworks import Subnetworks
 from elastic.latency.table import LEAST, Header, Point, Table, resumed
+from elastic.measuring import Clock
 from elastic.modes import eval_mode
 from elastic.plan import Plan
 from elastic.roles import output_axes

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from elastic.errors import DataError, RuntimeMissing, UnknownName
 from elastic.exporting import write_onnx
-from elastic.latency.measuring import Call
+from elastic.measuring import Call
 
 MANY = 1 << 20  # compilations of one function
 

@@ -15,8 +15,8 @@ from elastic.cutting import cut
 from elastic.fitting import fitted
 from elastic.latency.graphs import Graph, graph_of
 from elastic.latency.inside import Inside, Marks, Profiled, Seconds, sites_of
-from elastic.latency.measuring import WARM_UP, Call, Clock, Latency, clock_on, in_turns, latency_of
 from elastic.latency.runtimes import GRAPHS, onnx_bytes, prepare
+from elastic.measuring import WARM_UP, Call, Clock, Latency, clock_on, in_turns, latency_of
 from elastic.plan import LevelArray, Plan
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from elastic.errors import TargetError, UnknownName
-from elastic.latency.measuring import clock_on, in_turns
+from elastic.measuring import clock_on, in_turns
 from elastic.modes import eval_mode
 
 QUANTILES = ("p50", "p99")

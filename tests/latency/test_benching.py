@@ -6,8 +6,8 @@ from torch import nn
 
 from elastic.errors import UnknownName
 from elastic.latency import bench
-from elastic.latency.measuring import in_turns
 from elastic.latency.resources import joules_of, meter_of, peak_bytes
+from elastic.measuring import in_turns
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import elastic
 from elastic.errors import FileFormatError, LatencyMismatch, PlanMismatch, TargetError
 from elastic.gates.channels import LatencyPrice, read_latency_table
 from elastic.latency import profile, read_table
-from elastic.latency.measuring import Latency
 from elastic.latency.subnetworks import Measured, Subnetworks
 from elastic.latency.table import Table
+from elastic.measuring import Latency
 from tests.wirings import WIRINGS
 
 

@@ -4,19 +4,19 @@ import copy
 import fnmatch
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from elastic.dynamic.channel.layers import ChannelGated, channel_gates, choosing_norms
 from elastic.dynamic.channel.splitting import Skipping
 from elastic.dynamic.counting import reset
 from elastic.dynamic.skipping import Choice, choice_for, known_choice
-from elastic.dynamic.skipping.choosing import Clock
 from elastic.errors import CannotSkip, MaskMismatch, UnknownName
+from elastic.measuring import Clock
 from elastic.tracing import Example
 from elastic.tracing.twin import run
 
@@ -147,3 +147,19 @@ def _lay_channels_last(network: nn.Module) -> None:
     for values in network.parameters():
         if values.dim() == 4:
             values.data = values.data.contiguous(memory_format=torch.channels_last)
+
+
+def inputs_of_layers(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Return what each layer that skips reads, by name, in the order of the run."""
+    seen: dict[str, Tensor] = {}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda layer, inputs: seen.__setitem__(name, inputs[0].clone())
+
+    handles = [layer.register_forward_pre_hook(look(name)) for name, layer in skipping_layers(network).items()]
+    try:
+        network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen

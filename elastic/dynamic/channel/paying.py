@@ -5,12 +5,12 @@ import time
 import torch
 from torch import Tensor, nn
 
-from elastic.dynamic.channel.inference import skipping_layers
+from elastic.dynamic.channel.inference import inputs_of_layers, skipping_layers
 from elastic.dynamic.channel.splitting import Skipping
-from elastic.dynamic.channel.timing import inputs_of_layers, median_seconds
 from elastic.dynamic.counting import counters
-from elastic.dynamic.skipping.choosing import WORTH, Clock
+from elastic.dynamic.skipping.choosing import WORTH
 from elastic.errors import CannotSkip
+from elastic.measuring import Clock, median_seconds
 
 ROUNDS = 4  # what is opened changes what later layers read
 
@@ -51,5 +51,5 @@ def _is_slower(layer: Skipping, inputs: Tensor, runs: int, clock: Clock) -> bool
     if layer.is_open:
         return False
     ways = {"skipping": lambda: layer(inputs), "in full": lambda: layer.in_full(inputs)}
-    skipping, in_full = median_seconds(ways, runs, clock)
-    return skipping > WORTH * in_full
+    found = median_seconds(ways, runs=runs, clock=clock, warm_up=1)
+    return found["skipping"] > WORTH * found["in full"]

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.dynamic.channel.inference import skipping_layers
+from elastic.dynamic.channel.inference import inputs_of_layers, skipping_layers
 from elastic.dynamic.channel.layers import channel_gates, choosing_norms
 from elastic.dynamic.channel.network import ungated
-from elastic.dynamic.channel.timing import Runs, inputs_of_layers, median_seconds
 from elastic.dynamic.counting import in_all, reset, spent
-from elastic.dynamic.skipping.choosing import Clock
 from elastic.errors import CannotSkip
+from elastic.measuring import Call, Clock, median_seconds
 from elastic.modes import eval_mode
 from elastic.reporting.numbers import Cell
 from elastic.reporting.tables import Table
@@ -76,18 +75,19 @@ def savings(
     for one in (dense, masked):
         one.to(memory_format=torch.channels_last)
     images = images.contiguous(memory_format=torch.channels_last)
+    time_of = partial(median_seconds, runs=runs, clock=clock, warm_up=1)
     with eval_mode(masked), torch.inference_mode():
         reset(skips)
         seen = inputs_of_layers(skips, images)
         cost = spent(skips)
         found = []
         for name, inputs in seen.items():
-            seconds = median_seconds(_layer_runs(name, dense, masked, skips, inputs), runs, clock)
-            found.append(Saving(name, cost[name].share, cost[name].open_share, *seconds))
+            seconds = time_of(_layer_runs(name, dense, masked, skips, inputs))
+            found.append(Saving(name, cost[name].share, cost[name].open_share, **seconds))
         whole = in_all(cost, elsewhere)
         networks = {"dense": dense, "masked": masked, "skipping": skips}
-        seconds = median_seconds({name: partial(each, images) for name, each in networks.items()}, runs, clock)
-    return *found, Saving(TOTAL, whole.share, whole.open_share, *seconds)
+        seconds = time_of({name: partial(each, images) for name, each in networks.items()})
+    return *found, Saving(TOTAL, whole.share, whole.open_share, **seconds)
 
 
 def savings_table(found: tuple[Saving, ...]) -> Table:
@@ -103,7 +103,7 @@ def _row(each: Saving) -> tuple[Cell, ...]:
     return (each.name, *shares, *milliseconds, each.in_theory, each.measured)
 
 
-def _layer_runs(name: str, dense: nn.Module, masked: nn.Module, skips: nn.Module, inputs: Tensor) -> Runs:
+def _layer_runs(name: str, dense: nn.Module, masked: nn.Module, skips: nn.Module, inputs: Tensor) -> dict[str, Call]:
     gated: Any = channel_gates(masked)[name]
     norm = choosing_norms(masked).get(name)
     behind = None if norm is None else masked.get_submodule(norm)

@@ -7,8 +7,9 @@ Dense is taken unless another way was measured to save a twentieth, so a mask th
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,13 @@ from torch import Tensor
 from elastic.dynamic.skipping.conditional import Conditional
 from elastic.dynamic.skipping.masks import kind_of
 from elastic.dynamic.skipping.ways import DENSE, WAYS, Way
+from elastic.measuring import Call, Clock, median_seconds
 
 SHARES = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)  # of a mask that are open
 HOPELESS = 1.5  # times dense, beyond which larger shares are not measured
 WORTH = 0.95  # of the time of dense: what another way must not exceed, so that errors of measuring cost little
 ASKING = 0.02  # of the time of dense: what counting for a way must not exceed, as dense pays for it too
 SQUARES = {32: 8, 8: 4, 0: 1}  # pixels a side of what is opened, from so many pixels a side of outputs on
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -159,20 +159,14 @@ def draw(like: Tensor, outputs: int, share: float) -> Tensor:
 def _seconds(
     ways: Mapping[str, Way], given: tuple[Conditional, Tensor, Tensor, Tensor], runs: int, clock: Clock
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the median seconds of each way, and those of counting for it, after a warm-up, in turns."""
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for run in range(runs + 1):
-        for name, way in ways.items():
-            begin = clock()
-            way.count(given[2], given[0].outputs)  # cold, behind another way, as it is at run time
-            asked = clock()
-            way.add(*given)
-            if run:
-                times[name].append((clock() - asked, asked - begin))
-    adding, asking = (
-        {name: statistics.median(each[number] for each in found) for name, found in times.items()} for number in (0, 1)
-    )
-    return adding, asking
+    """Return the median seconds of each way, and those of counting for it."""
+    part, images, mask, base = given
+    calls: dict[tuple[str, str], Call] = {}
+    for name, way in ways.items():
+        calls[name, "count"] = partial(way.count, mask, part.outputs)  # cold, behind another way, as at run time
+        calls[name, "add"] = partial(way.add, part, images, mask, base)
+    found = median_seconds(calls, runs=runs, clock=clock, warm_up=1)
+    return {name: found[name, "add"] for name in ways}, {name: found[name, "count"] for name in ways}
 
 
 def _worth(found: Mapping[str, float]) -> str:

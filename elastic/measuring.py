@@ -47,26 +47,40 @@ def in_turns(
     runs: int,
     at_least_seconds: float = 0.0,
     clock: Clock = time.perf_counter,
+    warm_up: int = WARM_UP,
     before: Callable[[Name], object] | None = None,
 ) -> dict[Name, list[float]]:
-    """Return the seconds of every run of every call after a warm-up, one run of each in every turn.
+    """Return the seconds of every run of every call after so many turns of warm-up, one run of each in every turn.
 
     More than `runs` turns are made until they took `at_least_seconds` for each call. `before` gets the name of what is
     called next, and is not timed.
     """
     seconds: dict[Name, list[float]] = {name: [] for name in calls}
     turn = 0
-    while turn < runs + WARM_UP or sum(map(sum, seconds.values())) < at_least_seconds * len(calls):
+    while turn < runs + warm_up or sum(map(sum, seconds.values())) < at_least_seconds * len(calls):
         for name, call in calls.items():
             if before is not None:
                 before(name)
             start = clock()
             call()
             taken = clock() - start
-            if turn >= WARM_UP:
+            if turn >= warm_up:
                 seconds[name].append(taken)
         turn += 1
     return seconds
+
+
+def median_seconds(
+    calls: Mapping[Name, Call],
+    *,
+    runs: int,
+    at_least_seconds: float = 0.0,
+    clock: Clock = time.perf_counter,
+    warm_up: int = WARM_UP,
+) -> dict[Name, float]:
+    """Return the median of the runs of each call, in turns."""
+    found = in_turns(calls, runs=runs, at_least_seconds=at_least_seconds, clock=clock, warm_up=warm_up)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
 def latency_of(seconds: list[float]) -> Latency:
