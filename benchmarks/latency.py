@@ -4,10 +4,10 @@
     python benchmarks/latency.py --table docs/latency-table.md
 
 target: a network of 224 px, batch 1, random weights, is profiled (20 further sub-networks only check predictions), and
-pruned to `latency=60%` by its energy on photographs, three times; whole, cut and a uniform cut of the same MACs are then
-timed anew, in turns. accuracy: a checkpoint of CIFAR-10 is pruned without training, energy and repair, to shares of its
-time and to shares of its MACs, and by torch-pruning to the same MACs; all are timed in turns. Tables of latency are kept
-in the folder; what has a record is not measured again, and a table that was begun goes on.
+pruned to `latency=60%` by its energy on photographs, three times; whole, cut and a uniform cut of the same MACs are
+then timed anew, in turns. accuracy: a checkpoint of CIFAR-10 is pruned without training, energy and repair, to shares
+of its time and to shares of its MACs, and by torch-pruning to the same MACs; all are timed in turns. Tables of latency
+are kept in the folder; what has a record is not measured again, and a table that was begun goes on.
 """
 
 import argparse
