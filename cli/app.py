@@ -13,6 +13,7 @@ from elastic.cli import (
     bench,
     compare,
     demo,
+    deploy,
     doctor,
     dynamic,
     evaluate,
@@ -57,6 +58,7 @@ app.command("attention")(attention.attention)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(export.export)
+app.command("deploy")(deploy.deploy)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
 app.command("report")(report.report)

@@ -78,7 +78,7 @@ def _opened(
     network: str, level: list[str] | None, model: str | None, weights: Path | None, opening: options.Opening
 ) -> "tuple[dict[str, nn.Module], Tensor]":
     """Return networks by name, and an image of noise."""
-    from elastic.cli.networks import is_file, level_number, load_level, open_file, open_model
+    from elastic.cli.networks import is_file, levels_of, open_file, open_model
     from elastic.errors import UnknownName
 
     if is_file(network):
@@ -88,8 +88,7 @@ def _opened(
                 f"{network} is a file, which knows its own input and weights; leave out {', '.join(idle)}"
             )
         header, preprocessing = open_file(Path(network))
-        numbers = [level_number(header, each) for each in level] if level else range(len(header.levels))
-        networks = {header.levels[each].name: load_level(Path(network), header, each, model) for each in numbers}
+        networks = levels_of(Path(network), header, level, model)
         return networks, preprocessing.with_(size=opening.size).example()
     if level or model is not None:
         raise UnknownName(f"{network} is no file, so it is taken for a model's name, which takes no --level, --model")

@@ -1,5 +1,6 @@
 """From what the user typed to a network, its input and its data. Torch is imported here, when a verb needs it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,12 @@ def load_level(path: Path, header: Header, level: int | None, own_model: str | N
         return load(path, level, header=header)
     model = models.from_spec(own_model, **header.model.get("arguments", {}))
     return load(path, level, model=take_dtypes(model, load_state(path, level)), header=header)
+
+
+def levels_of(path: Path, header: Header, levels: Sequence[str] | None, own_model: str | None) -> dict[str, nn.Module]:
+    """Return the networks of the levels that were named, of all where none was, by name."""
+    numbers = [level_number(header, each) for each in levels] if levels else range(len(header.levels))
+    return {header.levels[each].name: load_level(path, header, each, own_model) for each in numbers}
 
 
 def level_number(header: Header, level: str | None) -> int:

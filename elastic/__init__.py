@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from elastic.cutting import cut as cut
     from elastic.cutting import regrow as regrow
     from elastic.cutting import shells as shells
+    from elastic.deploying import deploy as deploy
     from elastic.drawing import draw as draw
     from elastic.dynamic.channel import gate_channels_dynamically as gate_channels_dynamically
     from elastic.dynamic.precision import gate_precision as gate_precision
@@ -54,6 +55,7 @@ HOMES = {
     "cut": "elastic.cutting",
     "regrow": "elastic.cutting",
     "shells": "elastic.cutting",
+    "deploy": "elastic.deploying",
     "draw": "elastic.drawing",
     "gate_channels_dynamically": "elastic.dynamic.channel",
     "gate_precision": "elastic.dynamic.precision",

@@ -169,8 +169,13 @@ def _write_program(model: nn.Module, example: Tensor, path: Path) -> None:
 
 
 def _check_program(model: nn.Module, example: Tensor, path: Path) -> float:
+    return _compare(model, example, loaded_program(path))
+
+
+def loaded_program(path: Path) -> nn.Module:
+    """Return a program that `export` wrote, ready to run. It is torch's own format: load none but your own."""
     with _quiet():
-        return _compare(model, example, torch.export.load(path).module())
+        return torch.export.load(path).module()
 
 
 def _compare(model: nn.Module, example: Tensor, other: Callable[[Tensor], Any]) -> float:

@@ -19,6 +19,7 @@ VERBS = {
     "info": "info {}",
     "rebuild": "rebuild {} -o new.safetensors",
     "export": "export {} --to state-dict -o new.safetensors",
+    "deploy": "deploy {} --to state-dict -o new",
     "eval": "eval {} --data digits",
     "verify": "verify {} --to state-dict",
 }

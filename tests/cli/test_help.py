@@ -4,6 +4,7 @@ VERBS = [
     "prune",
     "sensitivity",
     "rebuild",
+    "deploy",
     "export",
     "info",
     "verify",
@@ -24,6 +25,8 @@ VERBS = [
     "dynamic channel",
     "dynamic precision",
     "dynamic skip",
+    "bench",
+    "profile",
 ]
 
 

@@ -1,4 +1,4 @@
-"""`elastic bench` and `elastic profile`."""
+"""`elastic bench`, `elastic deploy` and `elastic profile`."""
 
 import pytest
 
@@ -23,6 +23,22 @@ def test_bench_prints_a_table(elastic):
     done = elastic(f"bench {NETWORK} --runs 2 --threads 1")
     assert "median" in done.out
     assert "1 thread, measured in turns" in done.out
+
+
+def test_deploy_writes_every_level_with_its_size_and_time(net, elastic):
+    done = elastic("deploy net.safetensors --runs 2 --threads 1 -o deployed --json").json
+    rows = {row["level"]: row for row in done["rows"]}
+    assert list(rows) == ["macs=25%", "macs=50%", "full"]
+    assert all(row["error"] < 1e-4 and row["seconds"]["onnxruntime"] > 0 for row in rows.values())
+    assert 0 < rows["macs=25%"]["bytes"] < rows["macs=50%"]["bytes"] < rows["full"]["bytes"]
+
+
+def test_deploy_prints_a_table_and_leaves_what_is_there(net, elastic, refused):
+    how = "deploy net.safetensors --level smallest --to state-dict -o deployed"
+    done = elastic(how)
+    assert "differs from torch" in done.out
+    assert "full" not in done.out
+    assert "exists; choose another folder" in refused(how)
 
 
 def test_profile_writes_a_table_and_tells_its_error(elastic):
