@@ -39,7 +39,7 @@ def test_help_of_a_verb_has_an_example_that_names_it(elastic, verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_option_of_a_verb_is_explained(elastic, verb):
-    lines = elastic(f"{verb} --help").out.splitlines()
+    lines = elastic(f"{verb} --help").out.partition("Options:")[2].splitlines()
     options = [line.split("  ") for line in lines if line.startswith("  -")]
     assert options
     # The explanation follows after two spaces, or on the next line where the option is long.
