@@ -48,7 +48,7 @@ THEIRS = ("magnitude L2, global, all layers", "magnitude L2, isomorphic, inner l
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Targets of time, and accuracy for time.")
-    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as 'target, resnet50, eager'")
+    parser.add_argument("--only", nargs="*", default=["*"], help="patterns of names, as 'target, resnet50, *'")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
     parser.add_argument("--runtimes", nargs="*", default=list(RUNTIMES))
     parser.add_argument("--threads", type=int, default=2)
@@ -61,13 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked.table.write_text(page(read_records(out)) + "\n")
         return
     asked.folder.mkdir(parents=True, exist_ok=True)
+    threads = f"{asked.threads} thread{'s' * (asked.threads > 1)}"
     for network in asked.networks:
         for runtime in asked.runtimes:
-            name = f"target, {network}, {runtime}"
+            name = f"target, {network}, {runtime}, {threads}"
             if is_asked(name, asked.only):
                 add_record(out, name, partial(target, network, runtime, asked))
     for runtime in asked.runtimes:
-        name = f"accuracy, {CHECKPOINT}, {runtime}"
+        name = f"accuracy, {CHECKPOINT}, {runtime}, {threads}"
         if is_asked(name, asked.only):
             add_record(out, name, partial(accuracy, runtime, asked))
 

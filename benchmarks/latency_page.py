@@ -37,13 +37,13 @@ def held(records: Mapping[str, Record]) -> str:
             whole, shares, errors = run["seconds"]["whole"], run["shares"], record["errors"]
             rows.append(
                 (
-                    name.partition(", ")[2], str(record["threads"]), f"{1e3 * whole:.1f}", f"{shares['cut']:.1%}",
+                    name.partition(", ")[2], f"{1e3 * whole:.1f}", f"{shares['cut']:.1%}",
                     f"{shares['uniform']:.1%}", f"{run['macs']:.1%}", str(run["cuts"]), str(record["points"]),
                     f"{errors['median']:.1%}", f"{errors['worst']:.1%}",
                 )
             )  # fmt: skip
     heads = (
-        "network", "threads", " whole, ms", " cut", " uniform cut", " MACs of both", " cuts", " networks in the table",
+        "network", " whole, ms", " cut", " uniform cut", " MACs of both", " cuts", " networks in the table",
         " error, median", " worst",
     )  # fmt: skip
     return markdown(heads, rows)
