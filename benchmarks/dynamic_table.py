@@ -41,7 +41,7 @@ def table(records: Mapping[str, Record]) -> str:
             f"benchmarks/dynamic.py`). Float networks have: {floats}. Gates are in {layers}; computed: "
             "share of the MACs of the whole network with channel gates, of the operations of bits in gated layers with "
             "precision gates, as counted on the test images. Twin: the network itself; for precision gates the same "
-            "bits without gates, trained alike.",
+            f"bits without gates, trained alike.{cut_first(records)}",
             markdown(HEAD, [row(name, record, twins) for name, record in records.items()]),
             SAID,
             "Published, for comparison: trained from nothing for hundreds of epochs, on other networks where it says "
@@ -49,6 +49,16 @@ def table(records: Mapping[str, Record]) -> str:
             markdown(HEAD[:7], PUBLISHED),
             setting(("torch",), records.values(), "one thread"),
         ]
+    )
+
+
+def cut_first(records: Mapping[str, Record]) -> str:
+    """Return what networks had that were cut before they got gates."""
+    found = {name.partition(" from ")[2].partition(",")[0]: each.get("before") for name, each in records.items()}
+    return "".join(
+        f" From {level}: in the network as it is cut to that first, {top1:.2f} without training."
+        for level, top1 in found.items()
+        if top1 is not None
     )
 
 
