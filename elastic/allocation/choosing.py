@@ -5,36 +5,21 @@ the order and the widths that are allowed, each by itself, and mean the same for
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from elastic.allocation.bounds import Bounds, Room
-from elastic.allocation.ordering import Normalisation, Scores, by_saving, by_value, normalised
-from elastic.allocation.scopes import Scope, check_scope, class_of_group, fixed_widths
+from elastic.allocation.efficiency import efficient
+from elastic.allocation.ordering import Normalisation, Scores
+from elastic.allocation.rules import Rules, search_of
+from elastic.allocation.scopes import Scope
 from elastic.allocation.searching import Search
 from elastic.allocation.steps import in_steps
 from elastic.allocation.sums import Sums, Timing
 from elastic.costs import Cost
-from elastic.errors import TargetError, UnknownName
+from elastic.errors import TargetError
 from elastic.plan import IntArray, LevelArray, Plan
-from elastic.targets import LIMITED, Limited, Target, parse_target
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the options of `allocate` say, checked as far as that goes without a plan."""
-
-    normalisation: Normalisation = "mean"
-    scope: Scope | Mapping[str, float] = "global"
-    per: Limited | None = None
-    bounds: Bounds = field(default_factory=Bounds)
-    latency_table: Timing | None = None
-
-    def __post_init__(self) -> None:
-        check_scope(self.scope)
-        if self.per is not None and self.per not in LIMITED:
-            raise UnknownName(f"unknown per={self.per!r}; known: {', '.join(LIMITED)}, or none")
+from elastic.targets import Limited, Target, parse_target
 
 
 def allocate(
@@ -65,10 +50,8 @@ def allocate(
     not a number.
     """
     rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    search, unfixed = search_of(plan, scores, rules)
     targets = parsed(target)
-    check_targets(search, targets, unfixed, "these shares by name")
-    return nested(search, targets)
+    return nested(_checked(plan, scores, rules, targets), targets)
 
 
 def smallest_first(
@@ -88,9 +71,7 @@ def smallest_first(
     Raises what `allocate` raises.
     """
     rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    search, unfixed = search_of(plan, scores, rules)
-    check_targets(search, targets, unfixed, "these shares by name")
-    return in_order(search, targets)
+    return in_order(_checked(plan, scores, rules, targets), targets)
 
 
 def least_cost(plan: Plan, *, keep_at_least: float = 1, round_to: int = 1, latency_table: Timing | None = None) -> Cost:
@@ -113,7 +94,7 @@ def rank(
 ) -> IntArray:
     """Return all units in the order in which they leave."""
     rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    return search_of(plan, scores, rules)[0].order
+    return search_of(plan, scores, rules).order
 
 
 def parsed(target: str | Target | Sequence[str | Target]) -> list[Target]:
@@ -153,12 +134,8 @@ def nested(search: Search, targets: Sequence[Target]) -> LevelArray:
     return search.levels(widths[::-1])
 
 
-def search_of(plan: Plan, scores: Scores, rules: Rules) -> tuple[Search, Room]:
-    """Return the search that the rules ask for, and the room that there would be without widths fixed by name."""
-    value, sums = normalised(plan, scores, rules.normalisation), Sums(plan, rules.latency_table)
-    room = in_steps(rules.bounds.room(plan, fixed_widths(plan, rules.scope, rules.bounds)), sums)
-    classes = class_of_group(plan, rules.scope)[plan.group_of_unit]
-    order = by_value(value, classes)
-    if per := rules.per:
-        order = by_saving(plan, order, value, classes, room, lambda stays: sums.savings(per, stays))
-    return Search(sums.costs(), sums, order, room), rules.bounds.room(plan)
+def _checked(plan: Plan, scores: Scores, rules: Rules, targets: Sequence[Target]) -> Search:
+    """Return the search by which the targets are chosen. Raises TargetError if one can't be reached."""
+    search = search_of(plan, scores, rules)
+    check_targets(search, targets, rules.bounds.room(plan), "these shares by name")
+    return efficient(plan, scores, rules, search, targets)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from elastic.allocation.bounds import Bounds, Room
-from elastic.allocation.choosing import Rules, check_targets, in_order, parsed, search_of
+from elastic.allocation.choosing import check_targets, in_order, parsed
 from elastic.allocation.ordering import Normalisation, Scores, normalised
+from elastic.allocation.rules import Rules, search_of
 from elastic.allocation.scopes import Scope
 from elastic.allocation.searching import Search
 from elastic.allocation.sums import FloatArray, Timing
@@ -46,9 +47,8 @@ def allocate_by_programme(
     Raises what `allocate` raises.
     """
     rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    search, unfixed = search_of(plan, scores, rules)
-    targets = parsed(target)
-    check_targets(search, targets, unfixed, "these shares by name")
+    search, targets = search_of(plan, scores, rules), parsed(target)
+    check_targets(search, targets, rules.bounds.room(plan), "these shares by name")
     lost = _lost(plan, search, normalised(plan, scores, normalisation))
     most, widths = search.room.most, list[IntArray]()
     for limits in reversed(in_order(search, targets)):
