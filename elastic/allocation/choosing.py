@@ -160,5 +160,5 @@ def search_of(plan: Plan, scores: Scores, rules: Rules) -> tuple[Search, Room]:
     classes = class_of_group(plan, rules.scope)[plan.group_of_unit]
     order = by_value(value, classes)
     if per := rules.per:
-        order = by_saving(plan, order, value, classes, room, lambda stays: sums.savings(per, stays))
+        order = by_saving(plan, order, value, classes, room, lambda stays: sums.savings(per, stays), sums.pace(per))
     return Search(sums.costs(), sums, order, room), rules.bounds.room(plan)
