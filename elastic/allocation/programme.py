@@ -148,7 +148,7 @@ def _highest(now: FloatArray, costs: Sequence[FloatArray]) -> BoolArray:
         over += (part[:, None] - part).max(2)
     numbers = np.arange(len(now))
     is_below = np.logical_and(over <= 0, np.logical_or(over.T > 0, numbers[:, None] > numbers))
-    found: BoolArray = ~is_below.any(1)
+    found: BoolArray = is_below.sum(1) == 0
     return found
 
 

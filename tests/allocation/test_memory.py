@@ -60,7 +60,8 @@ def funnel() -> nn.Module:
     """A network whose wide maps are at its beginning and whose weights are at its end."""
     return nn.Sequential(
         nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 6, 3, padding=1),
-        nn.ReLU(inplace=True), nn.MaxPool2d(4), nn.Conv2d(6, 7, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 4),
+        nn.ReLU(inplace=True), nn.MaxPool2d(4), nn.Conv2d(6, 7, 3, padding=1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 4),
     ).eval()  # fmt: skip
 
 
