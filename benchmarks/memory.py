@@ -114,7 +114,7 @@ def page(records: dict[str, Record]) -> str:
         " outputs, predicted",
         " alive",
         " allocated",
-        " memory, predicted",
+        " memory",
     ]
     rows = [
         [
@@ -130,11 +130,12 @@ def page(records: dict[str, Record]) -> str:
     ])  # fmt: skip
 
 
-TEXT = """What eager torch takes in float32, batch 1, 224 px, in MB (10^6 bytes), whole and cut to `memory=60%` by magnitude
-(`python benchmarks/memory.py`). The state is all of the state dict. Outputs are what a run holds beside it at its peak:
-as the plan predicts it; as the storages that are alive at once; and as torch's allocator has given out at once, in
-which workspaces of kernels are (a convolution keeps its weights and its input in another layout while it runs). Memory
-is the state and the outputs. [How it is counted](allocation.md#targets-of-memory)."""
+TEXT = """What eager torch takes in float32, batch 1, 224 px, in MB (10^6 bytes), whole and cut to `memory=60%` by
+magnitude (`python benchmarks/memory.py`). The state is all of the state dict. Outputs are what a run holds beside it at
+its peak: as the plan predicts it; as the storages that are alive at once; and as torch's allocator has given out at
+once, in which workspaces of kernels are (a convolution keeps its weights and its input in another layout while it
+runs). Memory is the state and the predicted outputs, and their share of the whole network's.
+[How it is counted](allocation.md#targets-of-memory)."""
 
 
 if __name__ == "__main__":
