@@ -11,6 +11,7 @@ from elastic.cli.printing import count, say, show, table
 from elastic.sizes import size_text
 
 if TYPE_CHECKING:
+    from elastic.costs import Cost
     from elastic.diagnosing import Obstacle, Tie
 
 SHOWN = 12  # groups, where not all are asked for
@@ -62,16 +63,16 @@ def doctor(
         "obstacles": [_obstacle(each) for each in held],
         "frozen": frozen,
         "attributes": attributes,
-        "dense": {"params": dense.params, "macs": dense.macs, "bytes": dense.bytes},
-        "least": {"params": least.params, "macs": least.macs, "bytes": least.bytes},
+        "dense": _cost(dense),
+        "least": _cost(least),
         "picture": None if picture is None else str(picture),
     }
 
     def render() -> None:
         say(f"{model}: {plan.units:,} units in {len(groups)} groups")
         costs = (("dense", dense), ("least", least))
-        rows = [[name, count(cost.params), count(cost.macs), size_text(cost.bytes)] for name, cost in costs]
-        table(["", "params", "MACs", "size"], rows)
+        rows = [[name, count(c.params), count(c.macs), size_text(c.bytes), _memory(c)] for name, c in costs]
+        table(["", "params", "MACs", "size", "memory"], rows)
         if groups:
             _render_groups(groups, dense.params, every)
         if attributes:
@@ -85,6 +86,14 @@ def doctor(
             say(f"\n{picture}: the network in forward order")
 
     show(result, json, render)
+
+
+def _cost(cost: "Cost") -> dict[str, Any]:
+    return {"params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "peak_bytes": cost.peak_bytes}
+
+
+def _memory(cost: "Cost") -> str:
+    return "" if cost.peak_bytes is None else size_text(cost.peak_bytes)
 
 
 def _group(tie: "Tie") -> dict[str, Any]:

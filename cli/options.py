@@ -68,8 +68,8 @@ Scope = Annotated[
 Per = Annotated[
     str | None,
     typer.Option(
-        help="Rank by score lost per macs (multiply-accumulates), params or size (bytes) that a unit saves, or by "
-        "unit. Where scores are losses the default is what the target limits, by unit otherwise."
+        help="Rank by score lost per macs (multiply-accumulates), params, size (bytes) or memory (bytes held at once) "
+        "that a unit saves, or by unit. Where scores are losses the default is what the target limits, else by unit."
     ),
 ]
 Share = Annotated[

@@ -25,8 +25,8 @@ def prune(
     target: Annotated[
         list[str],
         typer.Option(
-            help="macs=50%, params=1.2M, size=3MB, latency=8ms (with --latency-table); several limits with commas; "
-            "repeat it for more levels."
+            help="macs=50%, params=1.2M, size=3MB, memory=8MB (held at once while it runs), latency=8ms (with "
+            "--latency-table); several limits with commas; repeat it for more levels."
         ),
     ],
     weights: options.Weights = None,
@@ -227,15 +227,18 @@ def _table(path: Path, opened: "Opened", bounds: dict[str, Any], engine: str) ->
 def _cost(pruned: Any, level: int) -> dict[str, Any]:
     cost, dense = pruned.cost(level), pruned.cost(len(pruned.names) - 1)
     found = {"params": cost.params, "macs": cost.macs, "bytes": cost.bytes, "share_of_macs": cost.macs / dense.macs}
+    if any(limit.quantity == "memory" for target in pruned.targets for limit in target.limits):
+        found |= {"peak_bytes": cost.peak_bytes, "share_of_memory": cost["memory"] / dense["memory"]}
     held = pruned.held[level] if level < len(pruned.held) else None
     return found if held is None else {**found, "ms": 1e3 * held.seconds, "share_of_ms": held.seconds / held.whole}
 
 
 def _render(rows: list[dict[str, Any]], summary: str) -> None:
+    memory = ["memory", "of whole"] if "peak_bytes" in rows[0] else []
     times = ["ms", "of whole"] if any("ms" in row for row in rows) else []
     accuracy = [*(["cut"] if "top1_after_the_cut" in rows[0] else []), *(["top-1"] if "top1" in rows[0] else [])]
     table(
-        ["level", "params", "MACs", "of dense", "size", *times, *accuracy, "masked = cut"],
+        ["level", "params", "MACs", "of dense", "size", *memory, *times, *accuracy, "masked = cut"],
         [_row(row, times, accuracy) for row in rows],
     )
     say(summary)
@@ -243,6 +246,8 @@ def _render(rows: list[dict[str, Any]], summary: str) -> None:
 
 def _row(row: dict[str, Any], times: list[str], accuracy: list[str]) -> list[str]:
     costs = [count(row["params"]), count(row["macs"]), f"{row['share_of_macs']:.2%}", size_text(row["bytes"])]
+    if "peak_bytes" in row:
+        costs += [size_text(row["peak_bytes"]), f"{row['share_of_memory']:.1%}"]
     if times:
         costs += [f"{row['ms']:.3g}", f"{row['share_of_ms']:.1%}"] if "ms" in row else ["", ""]
     measured = {"cut": row.get("top1_after_the_cut"), "top-1": row.get("top1")}

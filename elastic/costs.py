@@ -1,8 +1,9 @@
 """Parameters, multiply-accumulates and bytes of any choice of units, in closed form: no model is run.
 
-All three are sums over tensors of a product of how many positions each axis keeps, so a cost is a matter of counting
+All are sums over tensors of a product of how many positions each axis keeps, so a cost is a matter of counting
 labels. `params` counts parameters (tied ones once), `macs` what torch's flop counter counts, halved, on the plan's
-example input, `bytes` the plain safetensors file of the cut state dict, header included.
+example input, `bytes` the plain safetensors file of the cut state dict, header included. `peak_bytes` are those of the
+state in memory (tied once) and of what a forward pass on the example holds at once beside it, the greatest of several.
 """
 
 import math
@@ -13,7 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from elastic.errors import TargetError
-from elastic.metadata import plain_bytes
+from elastic.metadata import DTYPES, plain_bytes
+from elastic.peaks import held
 from elastic.plan import NEVER, BoolArray, Plan
 
 
@@ -25,8 +27,13 @@ class Cost:
     macs: int  # for one forward pass on the example input
     bytes: int  # of its state dict as a plain safetensors file
     nanoseconds: int | None = None  # of a forward pass, as a latency table predicts it; without one nobody knows
+    peak_bytes: int | None = None  # in memory at once; None where the plan doesn't hold the forward pass
 
     def __getitem__(self, quantity: str) -> int:
+        if quantity == "memory":
+            if self.peak_bytes is None:
+                raise no_forward_pass()
+            return self.peak_bytes
         if quantity == "latency":
             if self.nanoseconds is None:
                 raise no_latency_table()
@@ -54,7 +61,7 @@ class CostModel:
             for o in self.plan.operations
         )
         seconds = None if self.nanoseconds is None else self.nanoseconds(stays)
-        return Cost(params, macs, self._bytes(shapes), seconds)
+        return Cost(params, macs, self._bytes(shapes), seconds, self._peak(sizes, with_never))
 
     @cached_property
     def dense(self) -> Cost:
@@ -80,6 +87,21 @@ class CostModel:
         tied = {alias: tensors[name] for alias, name in self.plan.aliases.items()}
         return plain_bytes({**tensors, **tied})
 
+    def _peak(self, sizes: Mapping[str, int], with_never: BoolArray) -> int | None:
+        if not self.plan.outputs:
+            return None
+        state = sum(sizes[name] * bytes_of(spec.dtype) for name, spec in self.plan.tensors.items())
+        made = [
+            bytes_of(output.dtype)
+            * math.prod(
+                int(with_never[output.units[axis]].sum()) if axis in output.units else size
+                for axis, size in enumerate(output.shape)
+            )
+            for output in self.plan.outputs
+        ]
+        until = np.array([output.until for output in self.plan.outputs])
+        return state + int(held(np.array(made, np.int64), until).max())
+
     @cached_property
     def _keys(self) -> Mapping[tuple[str, int], int]:
         # Axes that are labelled alike are counted once.
@@ -92,6 +114,19 @@ class CostModel:
             self._keys[home]: np.where(labels == NEVER, self.plan.units, labels)
             for home, labels in self.plan.axes.items()
         }
+
+
+def bytes_of(dtype: str) -> int:
+    """Return the bytes of one element, by safetensors' name."""
+    return DTYPES[dtype].itemsize
+
+
+def no_forward_pass() -> TargetError:
+    """Return the error of asking for the memory of a plan that lacks what a forward pass makes."""
+    return TargetError(
+        "a target of memory needs a record of what a forward pass holds, which this plan lacks: files keep none, nor "
+        "does the engine torch-pruning; prune the network itself, traced by the engine elastic, or limit size"
+    )
 
 
 def no_latency_table() -> TargetError:

@@ -66,6 +66,22 @@ class Layer:
     units: Mapping[int, IntArray]
 
 
+@dataclass(frozen=True, eq=False)
+class Output:
+    """Memory that one operation of the forward pass takes for what it makes, in forward order.
+
+    A view takes none, nor does what is written in place. `until` is the number of the output that is made last while
+    this one is still held: by an operation that reads it, or by a module that it was given to. `units` are the labels
+    along the axes of `shape` that have some.
+    """
+
+    module: str
+    shape: tuple[int, ...]
+    dtype: str  # safetensors' name
+    units: Mapping[int, IntArray]
+    until: int
+
+
 @dataclass(frozen=True)
 class Frozen:
     """Why some positions of a tensor's axis never leave."""
@@ -95,7 +111,7 @@ class Plan:
 
     `attributes` are numbers that modules keep of their widths, by the module's path and the attribute's name
     (`num_heads`; `splits.0` is within a list): each is the count of those labels that stay. `layers` is the forward
-    pass, as far as the source of labels records it.
+    pass and `outputs` the memory that it takes, as far as the source of labels records them.
     """
 
     axes: Mapping[Axis, IntArray]
@@ -105,6 +121,7 @@ class Plan:
     aliases: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[tuple[str, str], IntArray] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @cached_property
     def units(self) -> int:

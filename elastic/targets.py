@@ -1,4 +1,4 @@
-"""Targets: `macs=50%`, `size=3MB`, `latency=8ms`, or several with commas; parsed once, checked against costs."""
+"""Targets: `macs=50%`, `size=3MB`, `memory=8MB`, `latency=8ms`, or several with commas; checked against costs."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,14 +9,16 @@ from elastic.sizes import NUMBER, SIZE
 
 Quantity = Literal["macs", "params", "size"]
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
-Limited = Quantity | Literal["latency"]  # what a plan alone tells, and what needs a table of this device
-LATENCY = "latency"
-LIMITED: tuple[str, ...] = (*QUANTITIES, LATENCY)
+Limited = Quantity | Literal["memory", "latency"]  # sums over tensors, what is held at once, what a table tells
+MEMORY, LATENCY = "memory", "latency"
+LIMITED: tuple[str, ...] = (*QUANTITIES, MEMORY, LATENCY)
 
 COUNT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 TIME = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+BYTES = (SIZE, "%, kB, MB, GB, KiB, MiB or GiB")
 UNITS: dict[str, tuple[dict[str, int], str]] = {
-    "size": (SIZE, "%, kB, MB, GB, KiB, MiB or GiB"),
+    "size": BYTES,
+    MEMORY: BYTES,
     LATENCY: (TIME, "%, us, ms or s"),
 }
 
@@ -78,7 +80,7 @@ def parse_target(text: str) -> Target:
     """Return the target that a text like `macs=50%,size=3MB` asks for.
 
     Shares are of the dense network; amounts take k, M, G (multiply-accumulates, parameters), kB, MB, GB, KiB, MiB, GiB
-    (size) or us, ms, s (latency).
+    (size, memory) or us, ms, s (latency).
 
     Raises TargetError if it can't be read.
     """

@@ -15,9 +15,10 @@ import numpy as np
 from elastic.allocation.bounds import Bounds, Room
 from elastic.allocation.choosing import check_targets, in_order, parsed
 from elastic.allocation.ordering import Scores, by_saving, check_scores, depth_within_groups
+from elastic.allocation.products import FloatArray
 from elastic.allocation.searching import Search
 from elastic.allocation.steps import in_steps
-from elastic.allocation.sums import FloatArray, Sums, Timing
+from elastic.allocation.sums import Sums, Timing
 from elastic.errors import InvalidWeights, PlanMismatch
 from elastic.plan import BoolArray, Group, IntArray, LevelArray, Plan
 from elastic.targets import Target
@@ -93,6 +94,11 @@ class Problem:
         cost, dense = self.search.cost(widths), self.search.costs.dense
         return sum(1 - cost[limit.quantity] / limit.of(dense) for limit in target.limits)
 
+    def pace(self, target: Target) -> float:
+        """Return how much units may save, in the same shares as `savings`, before savings have to be found anew."""
+        sums, dense = self.search.sums, self.search.costs.dense
+        return min(sums.pace(limit.quantity) / limit.of(dense) for limit in target.limits)
+
     def savings(self, target: Target, stays: BoolArray) -> FloatArray:
         """Return what a unit saves, in shares of what the target's limits allow, alike in a group, [units]."""
         dense, groups = self.search.costs.dense, self.plan.group_of_unit
@@ -162,7 +168,9 @@ def _solve(problem: Problem, target: Target, most: IntArray) -> IntArray:
     """Return widths of at most `most` that keep the target, with nearly the least loss."""
     plan, first, room = problem.plan, problem.search.order, problem.search.room.within(most)
     classes = np.zeros(plan.units, np.int64)
-    order = by_saving(plan, first, problem.value, classes, room, lambda stays: problem.savings(target, stays))
+    order = by_saving(
+        plan, first, problem.value, classes, room, lambda stays: problem.savings(target, stays), problem.pace(target)
+    )
     best = widths = replace(problem.search, order=order).choose(target, most)
     place, saved = np.argsort(first), None
     for _ in range(PRICES):

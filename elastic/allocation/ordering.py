@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elastic.allocation.bounds import Room
-from elastic.allocation.sums import FloatArray
+from elastic.allocation.products import FloatArray
 from elastic.errors import InvalidWeights, PlanMismatch, UnknownName
 from elastic.plan import BoolArray, IntArray, Plan
 
@@ -73,12 +73,14 @@ def by_saving(
     classes: IntArray,
     room: Room,
     savings: Callable[[BoolArray], FloatArray],
+    at_once: float = np.inf,
 ) -> IntArray:
     """Return all units in the order in which they leave, by value for what a unit saves at the widths then left.
 
     `first` is an order that decides between equals, and which units of a group the bounds hold back. Where values
     are below zero, all are counted from the least: a score lost can't be less than none. Of units with one ratio the
-    one that saves most leaves first.
+    one that saves most leaves first. No round takes more units of a class than save `at_once`: where savings jump, as
+    those of memory do when the peak moves, they have to be up to date by what was saved, not by how many left.
     """
     value = value - min(0.0, float(value.min(initial=0)))
     depth, place = depth_within_groups(plan, first), np.argsort(first)
@@ -87,16 +89,17 @@ def by_saving(
     taken = [first[~stays[first]]]  # what a mapping or a larger level has cut is gone before the first round
     size = np.bincount(classes[stays & ~held], minlength=int(classes.max()) + 1)
     gone = np.zeros_like(size)
-    rounds = min(plan.units, ROUNDS)
-    for done in range(1, rounds + 1):
-        units = np.flatnonzero(stays & ~held)
+    rounds, done = min(plan.units, ROUNDS), 0
+    while len(units := np.flatnonzero(stays & ~held)):
+        done += 1
         saved = savings(stays)[units]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(saved > 0, value[units] / saved, np.inf)
         order = np.lexsort((place[units], -saved, ratio, classes[units]))
         own = classes[units][order]
-        quota = size * done // rounds - gone
-        leaving = units[order[_place_within(own, len(size)) < quota[own]]]
+        quota = size * min(done, rounds) // rounds - gone
+        before = _before(np.maximum(saved[order], 0), own, len(size))
+        leaving = units[order[(_place_within(own, len(size)) < quota[own]) & (before < at_once)]]
         stays[leaving] = False
         gone += np.bincount(classes[leaving], minlength=len(size))
         taken.append(leaving)
@@ -120,6 +123,14 @@ def _merged(order: IntArray, classes: IntArray) -> IntArray:
     share = np.empty(len(order))
     share[order] = (_place_within(own, len(size)) + 0.5) / size[own]
     return np.argsort(share, kind="stable")
+
+
+def _before(amounts: FloatArray, numbers: IntArray, most: int) -> FloatArray:
+    """Return the sum of what stands before each entry among those of the same number, which stand together."""
+    sizes, sums = np.bincount(numbers, minlength=most), np.cumsum(amounts) - amounts
+    firsts = np.cumsum(sizes) - sizes
+    found: FloatArray = sums - np.repeat(sums[np.minimum(firsts, len(sums) - 1)], sizes)
+    return found
 
 
 def _place_within(numbers: IntArray, most: int) -> IntArray:

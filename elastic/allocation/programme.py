@@ -4,7 +4,7 @@ Of each group one width is chosen among several. What a target limits is a sum o
 apart around the widths at hand: what each group's change alone would cost, exactly, the stairs of a latency table too.
 That is a multiple-choice knapsack (Sinha, Zoltners, "The Multiple-Choice Knapsack Problem", 1979), which
 `scipy.optimize.milp` solves; its solution is the next point, within reach of which the sum holds well enough. It begins
-with the greedy order's widths, so it is never worse than those.
+with the greedy order's widths, so it is never worse than those. Memory is the greatest of several sums, each a limit.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ import numpy as np
 from elastic.allocation.bounds import Bounds, Room
 from elastic.allocation.choosing import check_targets, in_order, parsed
 from elastic.allocation.ordering import Normalisation, Scores, normalised
+from elastic.allocation.products import FloatArray
 from elastic.allocation.rules import Rules, search_of
 from elastic.allocation.scopes import Scope
 from elastic.allocation.searching import Search
-from elastic.allocation.sums import FloatArray, Timing
-from elastic.plan import IntArray, LevelArray, Plan
+from elastic.allocation.sums import Timing
+from elastic.plan import BoolArray, IntArray, LevelArray, Plan
 from elastic.targets import Limited, Target
 
 CHOICES = 16  # widths of a group in one programme
@@ -91,20 +92,20 @@ class _Programme:
     def _next(self, widths: IntArray, reach: float) -> IntArray | None:
         """Return the widths that the programme around these chooses, made to keep the target; None if it can't."""
         choices = [self._choices(group, int(width), reach) for group, width in enumerate(widths)]
-        costs = [self._costs(limit.quantity, widths, choices) for limit in self.target.limits]
-        now = [self.search.total(limit.quantity, widths) for limit in self.target.limits]
-        dense = self.search.costs.dense
-        room = [float(limit.of(dense) - each) for limit, each in zip(self.target.limits, now, strict=True)]
+        costs = self._costs(widths, choices)
+        most, now = self._most(), self._moments(widths)
+        binds = now + sum(np.maximum(part, 0).max(1) for part in costs) > most  # the others hold whatever is chosen
+        binds[binds] = _highest(now[binds], [part[binds] for part in costs])
+        rows, room = np.concatenate(costs, axis=1)[binds], (most - now)[binds]
         losses = np.concatenate([self.lost[group, each] for group, each in enumerate(choices)])
         for _ in range(3):
-            chosen = _chosen(losses, [len(each) for each in choices], costs, room)
+            chosen = _chosen(losses, [len(each) for each in choices], rows, room)
             if chosen is None:
                 return None
             found = np.array([each[place] for each, place in zip(choices, chosen, strict=True)], np.int64)
             if self.search.holds(self.target, found):
                 return self.search.fill(self.target, self.room, found)
-            over = [self.search.total(limit.quantity, found) - limit.of(dense) for limit in self.target.limits]
-            room = [each - max(0, more) for each, more in zip(room, over, strict=True)]  # by what the sum was off
+            room = room - np.maximum(self._moments(found) - most, 0)[binds]  # by what the sum was off
         return None
 
     def _choices(self, group: int, width: int, reach: float) -> IntArray:
@@ -119,20 +120,39 @@ class _Programme:
         kept: IntArray = found[allowed & (found >= least)]
         return kept
 
-    def _costs(self, quantity: str, widths: IntArray, choices: Sequence[IntArray]) -> FloatArray:
-        """Return what each choice alone would add to the cost, for all groups one after the other."""
-        now, found = self.search.total(quantity, widths), []
+    def _costs(self, widths: IntArray, choices: Sequence[IntArray]) -> list[FloatArray]:
+        """Return what each choice alone would add to each number that is limited, of each group [numbers, choices]."""
+        now, found = self._moments(widths), []
         for group, each in enumerate(choices):
-            for width in each:
-                other = widths.copy()
-                other[group] = width
-                found.append(self.search.total(quantity, other) - now if width != widths[group] else 0)
-        return np.array(found, np.float64)
+            others = np.repeat(widths[None], len(each), axis=0)
+            others[:, group] = each
+            found.append(np.stack([self._moments(other) - now for other in others], axis=1))
+        return found
+
+    def _moments(self, widths: IntArray) -> FloatArray:
+        """Return the numbers that are limited: of memory one for each output, of other quantities the cost."""
+        found = [self.search.moments(limit.quantity, widths) for limit in self.target.limits]
+        return np.concatenate(found).astype(np.float64)
+
+    def _most(self) -> FloatArray:
+        """Return how much each of these numbers may be."""
+        dense, whole = self.search.costs.dense, self.search.room.most
+        counts = [len(self.search.moments(limit.quantity, whole)) for limit in self.target.limits]
+        return np.repeat([float(limit.of(dense)) for limit in self.target.limits], counts)
 
 
-def _chosen(
-    losses: FloatArray, counts: Sequence[int], costs: Sequence[FloatArray], room: Sequence[float]
-) -> list[int] | None:
+def _highest(now: FloatArray, costs: Sequence[FloatArray]) -> BoolArray:
+    """Return which of some numbers can be more than every other one, [numbers]; of equal ones the first."""
+    over = now[:, None] - now  # by how much the first of two may be more than the second, at most
+    for part in costs:  # [numbers, choices] of each group
+        over += (part[:, None] - part).max(2)
+    numbers = np.arange(len(now))
+    is_below = np.logical_and(over <= 0, np.logical_or(over.T > 0, numbers[:, None] > numbers))
+    found: BoolArray = is_below.sum(1) == 0
+    return found
+
+
+def _chosen(losses: FloatArray, counts: Sequence[int], costs: FloatArray, room: FloatArray) -> list[int] | None:
     """Return the place of the choice of each group with which least is lost, None if no choice fits."""
     from scipy.optimize import Bounds as Box
     from scipy.optimize import LinearConstraint, milp
@@ -140,9 +160,8 @@ def _chosen(
 
     groups, total = np.repeat(np.arange(len(counts)), counts), int(sum(counts))
     one_each = csr_array((np.ones(total), (groups, np.arange(total))), shape=(len(counts), total))
-    scale = [max(1.0, float(np.abs(cost).max())) for cost in costs]
-    limits = csr_array(np.stack([cost / by for cost, by in zip(costs, scale, strict=True)]))
-    most = np.array([each / by for each, by in zip(room, scale, strict=True)])
+    scale = np.maximum(1.0, np.abs(costs).max(1))
+    limits, most = csr_array(costs / scale[:, None]), room / scale
     told = milp(
         losses / max(float(np.abs(losses).max()), 1e-30),
         integrality=np.ones(total),

@@ -7,10 +7,11 @@ import numpy as np
 
 from elastic.allocation.bounds import Bounds
 from elastic.allocation.ordering import Normalisation, Scores, by_saving, by_value, normalised
+from elastic.allocation.products import FloatArray
 from elastic.allocation.scopes import Scope, check_scope, class_of_group, fixed_widths
 from elastic.allocation.searching import Search
 from elastic.allocation.steps import in_steps
-from elastic.allocation.sums import FloatArray, Sums, Timing
+from elastic.allocation.sums import Sums, Timing
 from elastic.errors import UnknownName
 from elastic.plan import BoolArray, Plan
 from elastic.targets import LATENCY, LIMITED, Limited
@@ -43,7 +44,9 @@ def search_of(plan: Plan, scores: Scores, rules: Rules, *, efficiency: float = 0
     classes = class_of_group(plan, rules.scope)[plan.group_of_unit]
     order = by_value(value, classes)
     if rules.per or efficiency:
-        order = by_saving(plan, order, value, classes, room, _savings(sums, rules.per, efficiency))
+        savings = _savings(sums, rules.per, efficiency)
+        pace = np.inf if rules.per is None or efficiency else sums.pace(rules.per)
+        order = by_saving(plan, order, value, classes, room, savings, pace)
     return Search(sums.costs(), sums, order, room)
 
 

@@ -64,6 +64,10 @@ class Search:
         """Return the cost of the network of these widths; the size without the file's header."""
         return self.sums.total(quantity, self._prefixes.lengths(widths))
 
+    def moments(self, quantity: str, widths: IntArray) -> IntArray:
+        """Return the numbers of which the greatest is the cost: of memory one for each output, otherwise one."""
+        return self.sums.moments(quantity, self._prefixes.lengths(widths))
+
     def stays(self, widths: IntArray) -> BoolArray:
         """Return which units are in the network of these widths, [units]."""
         stays: BoolArray = self.depth < widths[self.costs.plan.group_of_unit]

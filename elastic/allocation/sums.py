@@ -2,46 +2,22 @@
 
 `CostModel` says what a network costs; here the same sums are laid out so that one evaluation takes microseconds, and
 so that their derivative says what one more unit costs. Parameters and MACs are exact. The size lacks the file's
-header, whose length is no product. Seconds are what a latency table tells (`Timing`).
+header, whose length is no product. Memory is the greatest of several such sums (`Memory`), and seconds are what a
+latency table tells (`Timing`).
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from elastic.costs import CostModel, no_latency_table
-from elastic.dtypes import size_of
+from elastic.allocation.memory import Memory
+from elastic.allocation.products import FloatArray, Product, Products
+from elastic.costs import CostModel, bytes_of, no_forward_pass, no_latency_table
 from elastic.plan import NEVER, BoolArray, IntArray, Plan
-from elastic.targets import LATENCY
-
-FloatArray = npt.NDArray[np.float64]
-Product = tuple[int, Sequence[int]]  # coefficient, numbers of the axes whose lengths are multiplied
-
-
-@dataclass(frozen=True, eq=False)
-class Products:
-    """A sum of products: row i is `coefficients[i]` times the lengths of the axes `factors[i]`."""
-
-    coefficients: IntArray  # [products]
-    factors: IntArray  # [products, most factors]; the axis after the last is of length 1
-
-    def total(self, lengths: IntArray) -> int:
-        """Return the sum for axes of these lengths, [axes + 1]."""
-        return int((self.coefficients * lengths[self.factors].prod(axis=1)).sum())
-
-    def slopes(self, lengths: IntArray) -> FloatArray:
-        """Return the derivative of the sum by the length of each axis, [axes + 1]."""
-        found = np.zeros(len(lengths))
-        of_factors = lengths[self.factors].astype(np.float64)  # [products, factors]
-        for column in range(self.factors.shape[1]):
-            others = self.coefficients * np.delete(of_factors, column, axis=1).prod(axis=1)
-            found += np.bincount(self.factors[:, column], others, len(lengths))
-        return found
+from elastic.targets import LATENCY, MEMORY
 
 
 class Timed(Protocol):
@@ -67,7 +43,8 @@ class Timing(Protocol):
 class Sums:
     """The sums of one plan, and where each unit is on its axes. Axes that are labelled alike are one.
 
-    With a latency table, `latency` is a quantity like the others, in nanoseconds.
+    With a latency table, `latency` is a quantity like the others, in nanoseconds. So is `memory`, in bytes, where the
+    plan holds the forward pass.
     """
 
     def __init__(self, plan: Plan, latency_table: Timing | None = None) -> None:
@@ -78,30 +55,37 @@ class Sums:
         self.numbers = numbers  # of the axes where something can leave, by tensor and axis
         of_weight = {name: [numbers[name, axis] for axis in axes] for name, axes in plan.axes_of_tensor.items()}
         along = [[self._number(np.array(labels, np.int64)) for labels in o.along] for o in plan.operations]
-        elements = {}  # of each tensor, as a product
+        made = [[self._number(labels) for labels in output.units.values()] for output in plan.outputs]
+        elements: dict[str, Product] = {}  # of each tensor, as a product
         for name, spec in plan.tensors.items():
             constant = math.prod(n for axis, n in enumerate(spec.shape) if (name, axis) not in numbers)
             elements[name] = (constant, of_weight.get(name, []))
         stored = [(name, plan.tensors[name]) for name in (*plan.tensors, *plan.aliases.values())]
         self._products: dict[str, Products] = {
             "params": self._table(elements[name] for name, spec in plan.tensors.items() if spec.is_parameter),
-            "size": self._table((size_of(spec.dtype) * elements[name][0], elements[name][1]) for name, spec in stored),
+            "size": self._table((bytes_of(spec.dtype) * elements[name][0], elements[name][1]) for name, spec in stored),
             "macs": self._table(
                 (o.macs * elements[o.weight][0], elements[o.weight][1] + own) if o.weight else (o.macs, own)
                 for o, own in zip(plan.operations, along, strict=True)
             ),
         }
-
+        self.memory = self._memory(elements, made) if plan.outputs else None
         self.timed = None if latency_table is None else latency_table.on(plan, self)
 
     def total(self, quantity: str, lengths: IntArray) -> int:
         """Return the cost for axes of these lengths; the size without the file's header.
 
-        Raises TargetError for a latency without a table.
+        Raises TargetError for a latency without a table, and for memory without a forward pass.
         """
+        return int(self.moments(quantity, lengths).max())
+
+    def moments(self, quantity: str, lengths: IntArray) -> IntArray:
+        """Return the numbers of which the greatest is the cost: of memory one for each output, otherwise one."""
         if quantity == LATENCY:
-            return round(1e9 * float(self._with_latency.seconds(lengths)))
-        return self._products[quantity].total(lengths)
+            return np.array([round(1e9 * float(self._with_latency.seconds(lengths)))], np.int64)
+        if quantity == MEMORY:
+            return self._with_memory.moments(lengths)
+        return np.array([self._products[quantity].total(lengths)], np.int64)
 
     def products(self, quantity: str) -> Products:
         """Return the sum that is the cost; the size without the file's header."""
@@ -112,10 +96,18 @@ class Sums:
         lengths = self.lengths(stays)
         if quantity == LATENCY:
             slopes = 1e9 * self._with_latency.slopes(lengths)
+        elif quantity == MEMORY:
+            slopes = self._with_memory.slopes(lengths)
         else:
             slopes = self._products[quantity].slopes(lengths)
         found: FloatArray = np.bincount(self.units, slopes[self.axes], self.plan.units).astype(np.float64)
         return found
+
+    def pace(self, quantity: str) -> float:
+        """Return how much units may save before savings have to be found anew: of memory a part of the peak."""
+        if quantity != MEMORY:
+            return np.inf
+        return self._with_memory.near(self.lengths(np.ones(self.plan.units, np.bool_)))
 
     def nanoseconds(self, stays: BoolArray) -> int:
         """Return the time of the network of the units where `stays` [units] is true. Raises as `total`."""
@@ -130,6 +122,12 @@ class Sums:
         if self.timed is None:
             raise no_latency_table()
         return self.timed
+
+    @property
+    def _with_memory(self) -> Memory:
+        if self.memory is None:
+            raise no_forward_pass()
+        return self.memory
 
     def lengths(self, stays: BoolArray) -> IntArray:
         """Return the length of each axis in the network of the units where `stays` [units] is true, [axes + 1]."""
@@ -155,6 +153,13 @@ class Sums:
         if number == len(self._labels):
             self._labels.append(labels)
         return number
+
+    def _memory(self, elements: Mapping[str, Product], made: Sequence[list[int]]) -> Memory:
+        tensors, outputs = self.plan.tensors.items(), self.plan.outputs
+        state = self._table((bytes_of(spec.dtype) * elements[name][0], elements[name][1]) for name, spec in tensors)
+        fixed = [math.prod(n for axis, n in enumerate(o.shape) if axis not in o.units) for o in outputs]
+        sizes = [(bytes_of(o.dtype) * n, axes) for o, n, axes in zip(outputs, fixed, made, strict=True)]
+        return Memory(state, self._table(sizes), np.array([output.until for output in outputs], np.int64))
 
     def _table(self, products: Iterable[Product]) -> Products:
         rows = list(products)

@@ -14,7 +14,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from elastic.allocation.sums import FloatArray, Sums
+from elastic.allocation.products import FloatArray
+from elastic.allocation.sums import Sums
 from elastic.errors import PlanMismatch
 from elastic.latency.staircases import (
     CONSTANT,

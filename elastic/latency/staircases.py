@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elastic.allocation.sums import FloatArray
+from elastic.allocation.products import FloatArray
 from elastic.plan import IntArray
 
 STEPS = (1, 4, 8, 16, 32, 64)

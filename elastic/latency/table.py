@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from elastic.allocation.sums import FloatArray, Sums
+from elastic.allocation.products import FloatArray
+from elastic.allocation.sums import Sums
 from elastic.errors import FileFormatError, LatencyMismatch, PathError
 from elastic.journal import Journal, open_journal, parsed
 from elastic.latency.machine import Machine, this_machine

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from elastic.plan import NEVER, Axis, IntArray, Layer
+from elastic.plan import NEVER, Axis, IntArray, Layer, Output
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Labels:
     output_axis: dict[str, int] = field(default_factory=dict)
     operations: tuple[Counted, ...] = ()
     layers: tuple[Layer, ...] = ()
+    outputs: tuple[Output, ...] = ()
     attributes: Mapping[tuple[str, str], IntArray] = field(default_factory=dict)
 
     def freeze(self, labels: IntArray, reason: str) -> None:

@@ -1,12 +1,13 @@
 """From labels to a plan: units are numbered in the order in which the state dict meets them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from torch import nn
 
 from elastic.dtypes import dtype_name
-from elastic.plan import NEVER, Axis, Frozen, IntArray, Layer, Operation, Plan, TensorSpec
+from elastic.plan import NEVER, Axis, Frozen, IntArray, Layer, Operation, Output, Plan, TensorSpec
 from elastic.tracing.labels import Labels
 
 
@@ -42,12 +43,19 @@ def make_plan(labels: Labels, specs: Mapping[str, TensorSpec], aliases: Mapping[
     layers = tuple(
         Layer(one.module, one.kind, one.inputs, one.weight, one.shape, _units(one, numbers)) for one in labels.layers
     )
+    outputs = tuple(replace(one, dtype=_dtype(one, specs), units=_units(one, numbers)) for one in labels.outputs)
     attributes = {key: numbers(found) for key, found in labels.attributes.items()}
     attributes = {key: found for key, found in attributes.items() if (found != NEVER).any()}
-    return Plan(axes, specs, operations, tuple(frozen), aliases, attributes, layers)
+    return Plan(axes, specs, operations, tuple(frozen), aliases, attributes, layers, outputs)
 
 
-def _units(layer: Layer, numbers: "_Numbers") -> dict[int, IntArray]:
+def _dtype(output: Output, specs: Mapping[str, TensorSpec]) -> str:
+    """Return the dtype of an output in the network itself; a trace runs in float32."""
+    floats = (spec.dtype for spec in specs.values() if spec.is_parameter and spec.dtype[0] in "FB")
+    return next(floats, output.dtype) if output.dtype == "F32" else output.dtype
+
+
+def _units(layer: Layer | Output, numbers: "_Numbers") -> dict[int, IntArray]:
     found = {dim: numbers(labels) for dim, labels in layer.units.items()}
     return {dim: labels for dim, labels in found.items() if (labels != NEVER).any()}
 

@@ -92,7 +92,7 @@ def test_cost_aware_order_loses_less_score_for_the_same_cost(plan, scores, score
     ("option", "why"),
     [
         ({"normalisation": "l2"}, "unknown normalisation 'l2'; known: none, mean, max, gaussian"),
-        ({"per": "flops"}, "unknown per='flops'; known: macs, params, size, latency, or none"),
+        ({"per": "flops"}, "unknown per='flops'; known: macs, params, size, memory, latency, or none"),
         ({"scope": "local"}, "unknown scope 'local'; known: global, uniform, isomorphic, or shares"),
     ],
     ids=["normalisation", "per", "scope"],

@@ -11,16 +11,21 @@ from torch import Tensor
 
 from elastic.allocation.sums import Sums
 from elastic.costs import CostModel
-from elastic.errors import UnknownName
+from elastic.errors import TargetError, UnknownName
 from elastic.plan import Plan
-from elastic.targets import QUANTITIES, Quantity
+from elastic.targets import MEMORY, QUANTITIES, Quantity
 
 
 class Price:
     """The cost of a plan's network in one quantity, as a share of the whole network's."""
 
     def __init__(self, plan: Plan, quantity: Quantity = "macs") -> None:
-        """Raise UnknownName if it is no quantity."""
+        """Raise UnknownName if it is no quantity, TargetError for memory."""
+        if quantity == MEMORY:
+            raise TargetError(
+                "gates have no price of memory: it is the greatest of several sums, so only what is held at the peak "
+                "would cost; learn gates with macs or size, and cut by them (elastic prune --gates FILE)"
+            )
         if quantity not in QUANTITIES:
             raise UnknownName(f"unknown quantity {quantity!r}; known: {', '.join(QUANTITIES)}")
         self.quantity, self.dense = quantity, CostModel(plan).dense[quantity]

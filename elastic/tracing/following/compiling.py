@@ -1,5 +1,7 @@
 """From a run to labels: cells that are one get one number, those that never leave get NEVER and the reason."""
 
+from dataclasses import replace
+
 import numpy as np
 from torch import nn
 
@@ -39,6 +41,9 @@ def compiled(twin: nn.Module, follower: Recorder, roots: IntArray, why: dict[int
     labels.layers = tuple(
         Layer(one.module, one.kind, one.inputs, one.weight, one.shape, {d: units[c] for d, c in one.units.items()})
         for one in follower.layers
+    )
+    labels.outputs = tuple(
+        replace(one, units={dim: units[cells] for dim, cells in one.units.items()}) for one in follower.outputs.made
     )
     labels.output_axis = {
         f"{path}.{name}".lstrip("."): axis

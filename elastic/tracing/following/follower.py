@@ -214,8 +214,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def left(self, path: str, reason: BaseException) -> None:
         """Learn that a module ended by an error."""
 
-    def ended(self, path: str) -> None:
-        """Learn that a module ended."""
+    def ended(self, path: str, given: Sequence[Tensor]) -> None:
+        """Learn that a module ended, and what it was given."""
 
     def _forward(self, path: str, module: nn.Module) -> Callable[..., Any]:
         if isinstance(module, nn.RNNBase):
@@ -234,7 +234,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise
             finally:
                 self.modules.pop()
-            self.ended(path)
+            self.ended(path, tensors_in((*args, *kwargs.values())))
             return made
 
         return within

@@ -12,6 +12,7 @@ from elastic.plan import IntArray, Layer
 from elastic.tracing.following.call import Call
 from elastic.tracing.following.followed import Choice, Followed
 from elastic.tracing.following.follower import Follower
+from elastic.tracing.following.outputs import Outputs
 from elastic.tracing.following.places import lines, place_of_call
 from elastic.tracing.following.recording import counted, layer_of
 from elastic.tracing.following.script import SIZED, Decisions, Step, constants_of, sizes_of
@@ -46,6 +47,7 @@ class Recorder(Follower):  # type: ignore[no-untyped-call]
         self.layers: list[Layer] = []
         self.numbers: dict[tuple[str, str, str | None], list[int]] = {}  # of the layers, by what they are
         self.counted: list[Counted] = []
+        self.outputs = Outputs()
         self.steps: list[Step] = []
 
     def freeze(self, cells: IntArray, why: str) -> None:
@@ -58,8 +60,9 @@ class Recorder(Follower):  # type: ignore[no-untyped-call]
         self.frozen.append((cells, why))
         super().lock(cells, why)
 
-    def ended(self, path: str) -> None:
+    def ended(self, path: str, given: Sequence[Tensor]) -> None:
         """End the run where a module has made choices that are better settled before it goes on."""
+        self.outputs.held(given)
         if self.is_awaited is not None and path in self.chosen_in.values() and self.is_awaited(self, path):
             raise Paused(self, path)
 
@@ -81,6 +84,8 @@ class Recorder(Follower):  # type: ignore[no-untyped-call]
         """Keep an operation as a step of the script, and what it costs."""
         if self.is_counting and (cost := counted(call, self.modules[-1])):
             self.counted.append(cost)
+        if self.is_counting:
+            self.outputs.note(call.tensors(), outs, self.modules[-1], [self.followed(out).axes for out in outs])
         shapes = tuple(tuple(out.shape) for out in outs)
         axes = tuple(self.followed(out).axes for out in outs)
         place = place_of_call() if call.name in SIZED else None
