@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -214,10 +215,15 @@ def test_levels_and_scores_come_back(pruned, path):
     np.testing.assert_allclose(found.scores, pruned.scores, rtol=1e-6)
 
 
+def without_memory(cost):
+    """Return a cost as a file tells it, which doesn't keep the forward pass."""
+    return replace(cost, peak_bytes=None)
+
+
 def test_the_plan_that_came_back_has_the_same_groups_and_costs(pruned, path):
     found = load_plan(path).plan
     assert [group.units.tolist() for group in found.groups] == [group.units.tolist() for group in pruned.plan.groups]
-    assert CostModel(found).dense == CostModel(pruned.plan).dense
+    assert CostModel(found).dense == without_memory(CostModel(pruned.plan).dense)
 
 
 def test_another_width_is_cut_from_a_file_without_tracing(pruned, path, monkeypatch):
@@ -302,7 +308,7 @@ def test_any_network_comes_back_from_a_file_at_every_level(drawn):
         assert equal(elastic.load_state(path), state)
         found = load_plan(path)
     assert np.array_equal(found.levels, levels)
-    assert CostModel(found.plan).dense == CostModel(plan).dense
+    assert CostModel(found.plan).dense == without_memory(CostModel(plan).dense)
 
 
 READER = """

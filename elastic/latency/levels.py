@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
-from elastic.cutting import cut
 from elastic.errors import LatencyMismatch
-from elastic.fitting import fitted
 from elastic.latency.holding import Allocate, Held, hold
-from elastic.latency.runtimes import prepare, threads_of
+from elastic.latency.runtimes import threads_of
+from elastic.latency.subnetworks import Subnetworks
 from elastic.latency.table import Header, Table
-from elastic.measuring import clock_on, median_seconds
+from elastic.measuring import median_seconds
 from elastic.modes import eval_mode
 from elastic.plan import LevelArray, Plan
 from elastic.targets import Target
@@ -35,22 +35,18 @@ def held_levels(
     """
     if table is None or not any(target.needs_latency for target in targets):
         return allocate(targets), ()
-    images = batch_of(example, table.header)
-    return hold(allocate, partial(measure_levels, model, images, plan, header=table.header), targets)
+    header, whole = table.header, np.zeros(plan.units, np.uint8)
+    how: dict[str, Any] = {"runtime": header.runtime, "threads": header.threads, "runs": RUNS, "clock": None}
+    networks = Subnetworks(model, batch_of(example, header), plan, reference=whole, **how)
+    return hold(allocate, partial(measure_levels, networks), targets)
 
 
-def measure_levels(
-    model: nn.Module, images: Tensor, plan: Plan, levels: LevelArray, *, header: Header, runs: int = RUNS
-) -> list[float]:
+def measure_levels(networks: Subnetworks, levels: LevelArray) -> list[float]:
     """Return the median seconds of each level, smallest first, the whole network last, in turns, as a table's are."""
-    state, how = model.state_dict(), {"runtime": header.runtime, "threads": header.threads}
-    with threads_of(header.threads), eval_mode(model):
-        calls = {}
-        for level in range(int(levels.max()) + 1):
-            network = fitted(model, cut(state, plan, levels, level), plan.sizes(levels, level)).eval()
-            calls[level] = prepare(network, images, **how)  # type: ignore[arg-type]
-        clock = clock_on(images.device)
-        found = median_seconds(calls, runs=runs, at_least_seconds=LEAST_SECONDS, clock=clock)
+    with threads_of(networks.threads), eval_mode(networks.model):
+        count = int(levels.max(initial=0)) + 1
+        calls = {level: networks.call((levels > level).astype(np.uint8)) for level in range(count)}
+        found = median_seconds(calls, runs=networks.runs, at_least_seconds=LEAST_SECONDS, clock=networks.clock)
     return [found[level] for level in calls]
 
 

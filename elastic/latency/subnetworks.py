@@ -56,6 +56,10 @@ class Subnetworks:
         self.clock = clock_on(example.device) if clock is None else clock
         self._levels, self._can_cut = reference, True
 
+    def call(self, levels: LevelArray) -> Call:
+        """Return what runs the network of level 0 once."""
+        return self._prepared(levels, watched=False)[0]
+
     def measure(self, levels: LevelArray) -> Measured:
         """Return what the network of level 0 takes."""
         call, inside = self._prepared(levels, watched=True)
@@ -68,7 +72,7 @@ class Subnetworks:
 
     @cached_property
     def _reference(self) -> Call:
-        return self._prepared(self._levels, watched=False)[0]
+        return self.call(self._levels)
 
     def _prepared(self, levels: LevelArray, watched: bool) -> tuple[Call, Inside | None]:
         state = cut(self.model.state_dict(), self.plan, levels)
