@@ -123,7 +123,7 @@ def accuracy(runtime: str, asked: argparse.Namespace) -> Record:
     for share in SHARES:
         for way, text, options in (
             ("latency", f"latency={share:.0%}", {"latency_table": table}),
-            ("latency, milp", f"latency={share:.0%}", {"latency": table, "solver": "milp"}),
+            ("latency, milp", f"latency={share:.0%}", {"latency_table": table, "solver": "milp"}),
             ("macs", f"macs={share:.0%}", {}),
         ):
             pruned = elastic.prune(subject.model, subject.example, target=text, data=inputs, **options)
