@@ -5,7 +5,7 @@
 
 target: a network of 224 px, batch 1, random weights, is profiled (20 further sub-networks only check predictions), and
 pruned to `latency=60%` by its energy on photographs, three times; cut and a uniform cut of the same MACs are then
-timed anew, each in turns with the whole. accuracy: a checkpoint of CIFAR-10 is pruned without training, energy and
+timed anew, each in turns with the whole. accuracy: checkpoints of CIFAR-10 are pruned without training, energy and
 repair, to shares of its time and to shares of its MACs, and by torch-pruning to the same MACs; all are timed in turns.
 Tables of latency are kept in the folder; what has a record is not measured again, and a table that was begun goes on.
 """
@@ -40,7 +40,7 @@ RUNTIMES = ("eager", "onnxruntime")
 TARGET, RUNS, CHECKS = "latency=60%", 3, 20
 TIMED = 31  # runs of each network
 PHOTOGRAPHS = 32
-CHECKPOINT, BATCH = "resnet56_cifar10", 64
+CHECKPOINTS, BATCH = ("resnet56_cifar10", "vgg6_bn_cifar10"), 64
 IMAGES = 2048
 SHARES = (0.85, 0.7, 0.55, 0.4)  # of time, and of MACs
 THEIRS = ("magnitude L2, global, all layers", "magnitude L2, isomorphic, inner layers", "Taylor, global, inner layers")
@@ -67,10 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name = f"target, {network}, {runtime}, {threads}"
             if is_asked(name, asked.only):
                 add_record(out, name, partial(target, network, runtime, asked))
-    for runtime in asked.runtimes:
-        name = f"accuracy, {CHECKPOINT}, {runtime}, {threads}"
-        if is_asked(name, asked.only):
-            add_record(out, name, partial(accuracy, runtime, asked))
+    for checkpoint in CHECKPOINTS:
+        for runtime in asked.runtimes:
+            name = f"accuracy, {checkpoint}, {runtime}, {threads}"
+            if is_asked(name, asked.only):
+                add_record(out, name, partial(accuracy, checkpoint, runtime, asked))
 
 
 def target(name: str, runtime: str, asked: argparse.Namespace) -> Record:
@@ -113,11 +114,11 @@ def photographs() -> list[Tensor]:
     return [x for x, _ in images_loader(images, 16, limit=PHOTOGRAPHS)]
 
 
-def accuracy(runtime: str, asked: argparse.Namespace) -> Record:
+def accuracy(checkpoint: str, runtime: str, asked: argparse.Namespace) -> Record:
     """Return networks by allocation and share, each with its time, MACs and accuracies."""
-    subject = opened(next(case for case in CASES if case.name == CHECKPOINT))
+    subject = opened(next(case for case in CASES if case.name == checkpoint))
     example = torch.randn(BATCH, *subject.example.shape[1:])
-    table = profiled(subject.model, example, CHECKPOINT, runtime, asked)
+    table = profiled(subject.model, example, checkpoint, runtime, asked)
     inputs = [images for images, _ in subject.batches(IMAGES, 128)]
     networks: dict[tuple[str, str], nn.Module] = {("whole", "100%"): subject.model}
     for share in SHARES:
