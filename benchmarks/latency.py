@@ -41,8 +41,6 @@ TARGET, RUNS, CHECKS = "latency=60%", 3, 20
 TIMED = 31  # runs of each network
 PHOTOGRAPHS = 32
 CHECKPOINTS, BATCH = ("resnet56_cifar10", "vgg6_bn_cifar10"), 64
-IMAGES = 2048
-SHARES = (0.85, 0.7, 0.55, 0.4)  # of time, and of MACs
 THEIRS = ("magnitude L2, global, all layers", "magnitude L2, isomorphic, inner layers", "Taylor, global, inner layers")
 
 
@@ -53,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runtimes", nargs="*", default=list(RUNTIMES))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=240, help="for one latency table, about")
+    parser.add_argument("--images", type=int, default=2048, help="that rank and repair, without labels")
+    parser.add_argument("--shares", type=float, nargs="*", default=[0.85, 0.7, 0.55, 0.4], help="of time, and of MACs")
     parser.add_argument("--folder", type=Path, default=Path("build/latency"))
     parser.add_argument("--table", type=Path, help="write the records as Markdown, and run nothing")
     asked = parser.parse_args(arguments)
@@ -119,9 +119,9 @@ def accuracy(checkpoint: str, runtime: str, asked: argparse.Namespace) -> Record
     subject = opened(next(case for case in CASES if case.name == checkpoint))
     example = torch.randn(BATCH, *subject.example.shape[1:])
     table = profiled(subject.model, example, checkpoint, runtime, asked)
-    inputs = [images for images, _ in subject.batches(IMAGES, 128)]
+    inputs = [images for images, _ in subject.batches(asked.images, 128)]
     networks: dict[tuple[str, str], nn.Module] = {("whole", "100%"): subject.model}
-    for share in SHARES:
+    for share in asked.shares:
         for way, text, options in (
             ("latency", f"latency={share:.0%}", {"latency_table": table}),
             ("latency, milp", f"latency={share:.0%}", {"latency_table": table, "solver": "milp"}),
@@ -130,14 +130,19 @@ def accuracy(checkpoint: str, runtime: str, asked: argparse.Namespace) -> Record
             pruned = elastic.prune(subject.model, subject.example, target=text, data=inputs, **options)
             networks[way, f"{share:.0%}"] = pruned.level(0)
             print(f"{way}, {text}", flush=True)
-    networks |= theirs(subject, inputs)
-    return {**facts(table, asked), "batch": BATCH, "networks": judged(subject, networks, example, runtime, asked)}
+    networks |= theirs(subject, inputs, asked)
+    return {
+        **facts(table, asked),
+        "batch": BATCH,
+        "images": asked.images,
+        "networks": judged(subject, networks, example, runtime, asked),
+    }
 
 
-def theirs(subject: Subject, inputs: Sequence[Tensor]) -> dict[tuple[str, str], nn.Module]:
+def theirs(subject: Subject, inputs: Sequence[Tensor], asked: argparse.Namespace) -> dict[tuple[str, str], nn.Module]:
     """Return torch-pruning's networks by some of its ways, with our norms' statistics, which that library lacks."""
     ways = [way for way in WAYS if str(way) in THEIRS]
-    found = search(subject, list(SHARES), subject.batches(IMAGES, 128), ways)
+    found = search(subject, asked.shares, subject.batches(asked.images, 128), ways)
     return {
         (f"torch-pruning, {one.way}", f"{share:.0%}"): with_norms(one.network, inputs)
         for share, candidates in found.candidates.items()
