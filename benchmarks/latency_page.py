@@ -53,8 +53,8 @@ def told(record: Record) -> str:
     errors = record["errors"]
     return (
         f"Batch {record['batch']}, {record['threads']} threads; pruned without training (energy and repair on "
-        f"{record['images']:,} images without labels; torch-pruning's ranks with norms' statistics taken anew), top-1 on "
-        f"the 10,000 test images. The table's error on {errors['networks']} random sub-networks: median "
+        f"{record['images']:,} images without labels; torch-pruning's ranks with norms' statistics taken anew), top-1 "
+        f"on the 10,000 test images. The table's error on {errors['networks']} random sub-networks: median "
         f"{errors['median']:.1%}, worst "
         f"{errors['worst']:.1%}."
     )
