@@ -13,8 +13,10 @@ def page(records: Mapping[str, Record]) -> str:
     """Return what was held, how far predictions were off, and accuracy for time."""
     targets = {name: record for name, record in records.items() if name.startswith("target")}
     accuracies = {name: record for name, record in records.items() if name.startswith("accuracy")}
-    parts = ["# Targets of time", "`python benchmarks/latency.py`."]
-    parts.append(setting(PACKAGES, records.values(), "threads as said"))
+    parts = ["# Targets of time", "`taskset -c 1 python benchmarks/latency.py --threads 1`."]
+    parts.append(
+        setting(PACKAGES, records.values(), "one thread, on a core of its own; other work ran on the other core")
+    )
     if targets:
         parts += ["## latency=60% at 224 px, batch 1", HELD, held(targets)]
     for name, record in accuracies.items():
