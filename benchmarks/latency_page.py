@@ -54,7 +54,7 @@ def held(records: Mapping[str, Record]) -> str:
 def told(record: Record) -> str:
     errors = record["errors"]
     return (
-        f"Batch {record['batch']}, {record['threads']} threads; pruned without training (energy and repair on "
+        f"Batch {record['batch']}; pruned without training (energy and repair on "
         f"{record['images']:,} images without labels; torch-pruning's ranks with norms' statistics taken anew), top-1 "
         f"on the 10,000 test images. The table's error on {errors['networks']} random sub-networks: median "
         f"{errors['median']:.1%}, worst "
