@@ -85,8 +85,8 @@ def equal(record: Record) -> str:
             times = [_at(*curve, each["top1"]) for curve in curves.values()]
             rows.append((f"{each['top1']:.2f}", *times))
     said = (
-        "Time at equal accuracy, on straight lines between the networks above, which are below the curves and so cost all "
-        "but `macs` some percent; empty where none is as accurate."
+        "Time at equal accuracy, on straight lines between the networks above, which are below the curves and so cost "
+        "all but `macs` some percent; empty where none is as accurate."
     )
     return f"{said}\n\n{markdown(('top-1', *(f' {way}' for way in curves)), rows)}"
 
