@@ -1,7 +1,5 @@
 """Targets of memory: what is held at once, predicted for any choice of units, and the order in which units leave."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 import torch
@@ -23,6 +21,7 @@ from elastic.peaks import held, sums_while_held
 from elastic.plan import Plan
 from elastic.targets import parse_target
 from elastic.tracing import trace
+from tests.allocation.test_programme import best_of_all
 from tests.strategies import networks_with_levels
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
@@ -142,19 +141,6 @@ def test_a_target_is_kept_and_no_unit_more_would_fit(plan, share, per):
         assert not target.holds(costs.cost(stays | (np.arange(plan.units) == unit)), costs.dense)
 
 
-def least_lost(plan, scores, target):
-    """Return what is lost with the best widths there are, tried one by one."""
-    costs, best = CostModel(plan), np.inf
-    kept = [group.units[np.argsort(-scores[group.units], kind="stable")] for group in plan.groups]
-    for widths in product(*(range(1, len(units) + 1) for units in kept)):
-        stays = np.zeros(plan.units, bool)
-        for units, width in zip(kept, widths, strict=True):
-            stays[units[:width]] = True
-        if scores[~stays].sum() < best and target.holds(costs.cost(stays), costs.dense):
-            best = float(scores[~stays].sum())
-    return best
-
-
 @pytest.mark.parametrize(("choose", "most"), [(allocate, 1.05), (allocate_by_programme, 1.001)])
 @pytest.mark.parametrize("share", [45, 60, 75, 90])
 def test_by_what_is_saved_at_the_peak_little_more_is_lost_than_must_be(plan, share, choose, most):
@@ -162,7 +148,7 @@ def test_by_what_is_saved_at_the_peak_little_more_is_lost_than_must_be(plan, sha
     for seed in range(3):
         scores, target = 0.2 + np.random.default_rng(seed).random(plan.units), parse_target(f"memory={share}%")
         levels = choose(plan, scores, target=target, per="memory", normalisation="none")
-        lost, best = lost + scores[levels > 0].sum(), best + least_lost(plan, scores, target)
+        lost, best = lost + scores[levels > 0].sum(), best + best_of_all(plan, scores, target)
     assert lost <= most * best
 
 

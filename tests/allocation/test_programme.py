@@ -44,8 +44,8 @@ def best_of_all(plan, scores, target):
         stays = np.zeros(plan.units, bool)
         for units, width in zip(kept, widths, strict=True):
             stays[units[:width]] = True
-        if target.holds(costs.cost(stays), costs.dense):
-            best = min(best, float(scores[~stays].sum()))
+        if scores[~stays].sum() < best and target.holds(costs.cost(stays), costs.dense):
+            best = float(scores[~stays].sum())
     return best
 
 
