@@ -42,10 +42,11 @@ def held_levels(
 
 
 def measure_levels(networks: Subnetworks, levels: LevelArray) -> list[float]:
-    """Return the median seconds of each level, smallest first, the whole network last, in turns, as a table's are."""
+    """Return the median seconds of each level, in turns, as a table's are; the last is the reference, the whole."""
     with threads_of(networks.threads), eval_mode(networks.model):
-        count = int(levels.max(initial=0)) + 1
-        calls = {level: networks.call((levels > level).astype(np.uint8)) for level in range(count)}
+        smaller = range(int(levels.max(initial=0)))
+        calls = {level: networks.call((levels > level).astype(np.uint8)) for level in smaller}
+        calls[len(smaller)] = networks.reference
         found = median_seconds(calls, runs=networks.runs, at_least_seconds=LEAST_SECONDS, clock=networks.clock)
     return [found[level] for level in calls]
 

@@ -63,7 +63,7 @@ class Subnetworks:
     def measure(self, levels: LevelArray) -> Measured:
         """Return what the network of level 0 takes."""
         call, inside = self._prepared(levels, watched=True)
-        calls = {"reference": self._reference, "whole": call}
+        calls = {"reference": self.reference, "whole": call}
         if inside is not None:
             calls["inside"] = inside.call
         found = in_turns(calls, runs=self.runs, at_least_seconds=LEAST_SECONDS, clock=self.clock)
@@ -71,7 +71,8 @@ class Subnetworks:
         return Measured(latency_of(found["whole"]), layers, statistics.median(found["reference"]))
 
     @cached_property
-    def _reference(self) -> Call:
+    def reference(self) -> Call:
+        """What runs the reference once."""
         return self.call(self._levels)
 
     def _prepared(self, levels: LevelArray, watched: bool) -> tuple[Call, Inside | None]:
