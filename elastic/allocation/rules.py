@@ -51,14 +51,13 @@ def search_of(plan: Plan, scores: Scores, rules: Rules, *, efficiency: float = 0
 
 
 def _savings(sums: Sums, per: Limited | None, efficiency: float) -> Callable[[BoolArray], FloatArray]:
-    def found(stays: BoolArray) -> FloatArray:
+    def savings(stays: BoolArray) -> FloatArray:
         saved = np.ones(len(stays)) if per is None else sums.savings(per, stays)
         if not efficiency:
             return saved
         times, macs = sums.savings(LATENCY, stays), sums.savings("macs", stays)
-        # What has no MACs is worth nothing for them, and what takes no time that is known loses nothing.
-        ratio = np.divide(times, macs, out=np.full(len(stays), np.inf), where=macs > 0)
-        saved = np.where(times > 0, saved * (ratio / np.median(ratio)) ** efficiency, saved)
-        return saved
+        # A unit without MACs counts as one: what saves infinitely much could not be added up.
+        found: FloatArray = saved * (times / np.maximum(macs, 1)) ** efficiency
+        return found
 
-    return found
+    return savings
