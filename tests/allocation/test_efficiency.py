@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from elastic.allocation import allocate, smallest_first
+from elastic.allocation import allocate, efficiency, smallest_first
 from elastic.allocation.bounds import Bounds
-from elastic.allocation.efficiency import MARGIN
+from elastic.allocation.efficiency import MARGIN, NEARLY, POWERS
 from elastic.allocation.rules import Rules, search_of
 from elastic.allocation.sums import Sums
 from elastic.costs import CostModel
@@ -65,6 +65,19 @@ def test_scores_alone_decide_where_they_are_efficient_enough():
     alone = search.levels([search.choose(parse_target("latency=60%"), search.room.most)])
     found = allocate(plan, scores, target="latency=60%", normalisation="none", latency_table=Prices())
     assert np.array_equal(found, alone)
+
+
+def test_where_none_keeps_up_scores_decide_among_those_that_nearly_come_as_near(monkeypatch):
+    monkeypatch.setattr(efficiency, "MARGIN", 100)
+    plan, target = plan_of("chain"), parse_target("latency=60%")
+    for scores in (perverse(plan), 1 / perverse(plan)):
+        searches = [
+            search_of(plan, scores, Rules("none", latency_table=Prices()), efficiency=p) for p in (0.0, *POWERS)
+        ]
+        found = [search.macs(search.choose(target, search.room.most)) for search in searches]
+        first = next(each for each in found if each >= NEARLY * max(found))
+        assert macs(plan, scores, normalisation="none") == first
+    assert first == found[0]  # of scores that are efficient by themselves
 
 
 @pytest.mark.parametrize("options", [{"scope": "uniform"}, {"scope": "isomorphic"}])
