@@ -173,7 +173,7 @@ def prune(
         measured.check(model, plan)
         scores: Scores = measured.scores
         targets = smallest_first_by_curves(plan, measured.losses, scores, targets, **bounds)
-        choose = partial(allocate_by_curves, plan, measured.losses, scores, **bounds)
+        choose, uniform = partial(allocate_by_curves, plan, measured.losses, scores, **bounds), None
         order = {"criterion": measured.header.criterion, "curves": measured.header.model_dump(exclude=NOT_RECORDED)}
     else:
         ranking: Any = asked.settled(targets, has_data=data is not None)
@@ -184,8 +184,10 @@ def prune(
         )  # fmt: skip
         targets = smallest_first(plan, scores, targets, **ranking.allocation, **bounds)
         choose = partial(SOLVERS[solver], plan, scores, **ranking.allocation, **bounds)
+        even = partial(allocate, plan, scores, scope="uniform", keep_at_least=keep_at_least, round_to=round_to)
+        uniform = even if ranking.scope == "global" else None
         order = ranking.recipe | ({} if solver == "greedy" else {"solver": solver})
-    levels, held = held_levels(model, example, plan, targets, lambda wanted: choose(target=wanted), table)
+    levels, held = held_levels(model, example, plan, targets, choose, table, uniform=uniform)
     recipe = {
         **order,
         "targets": [str(t) for t in targets],

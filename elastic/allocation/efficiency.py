@@ -7,8 +7,6 @@ more MACs they have for their time, by as little as it takes.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from elastic.allocation.ordering import Scores
 from elastic.allocation.rules import Rules, search_of
 from elastic.allocation.searching import Search
@@ -16,8 +14,7 @@ from elastic.plan import Plan
 from elastic.targets import Target
 
 POWERS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the MACs for the time of a unit
-MARGIN = 1.05  # of the uniform cut's MACs: what there have to be, as a table predicts to some percent
-NEARLY = 0.98  # of the most MACs by any power, where none comes to the margin: more cost score, and gain no time
+NEARLY = 0.98  # of the most MACs by any power, where none comes to what is wanted: more cost score, and gain no time
 
 
 def efficient(plan: Plan, scores: Scores, rules: Rules, search: Search, targets: Sequence[Target]) -> Search:
@@ -27,19 +24,29 @@ def efficient(plan: Plan, scores: Scores, rules: Rules, search: Search, targets:
     the first that comes as near as any, nearly.
     """
     timed = [target for target in targets if target.needs_latency]
-    if not timed or rules.latency_table is None or rules.scope != "global":
+    wanted = least_macs(plan, scores, rules, timed)
+    if not any(wanted):
         return search
-    uniform = search_of(plan, scores, Rules(scope="uniform", bounds=rules.bounds, latency_table=rules.latency_table))
-    wanted = np.array([_macs(uniform, target) for target in timed])
     tried = list[tuple[float, Search]]()
     for power in (0.0, *POWERS):
-        found = search_of(plan, scores, rules, efficiency=power) if power else search
-        share = float(np.min([_macs(found, target) for target in timed] / wanted))
-        if share >= MARGIN:
+        found = search_of(plan, scores, rules, power=power) if power else search
+        share = min(_macs(found, target) / least for target, least in zip(timed, wanted, strict=True))
+        if share >= 1:
             return found
         tried.append((share, found))
     most = max(share for share, _ in tried)
     return next(found for share, found in tried if share >= NEARLY * most)
+
+
+def least_macs(plan: Plan, scores: Scores, rules: Rules, targets: Sequence[Target]) -> list[float]:
+    """Return how many MACs there have to be in what is cut to each target: `efficiency` times those of a uniform cut.
+
+    None for targets that limit no time, and where widths are set by name or are uniform.
+    """
+    if rules.latency_table is None or rules.scope != "global" or not rules.efficiency:
+        return [0.0] * len(targets)
+    uniform = search_of(plan, scores, Rules(scope="uniform", bounds=rules.bounds, latency_table=rules.latency_table))
+    return [rules.efficiency * _macs(uniform, target) if target.needs_latency else 0.0 for target in targets]
 
 
 def _macs(search: Search, target: Target) -> int:

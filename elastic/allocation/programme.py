@@ -4,7 +4,8 @@ Of each group one width is chosen among several. What a target limits is a sum o
 apart around the widths at hand: what each group's change alone would cost, exactly, the stairs of a latency table too.
 That is a multiple-choice knapsack (Sinha, Zoltners, "The Multiple-Choice Knapsack Problem", 1979), which
 `scipy.optimize.milp` solves; its solution is the next point, within reach of which the sum holds well enough. It begins
-with the greedy order's widths, so it is never worse than those. Memory is the greatest of several sums, each a limit.
+with the greedy order's widths, so it is never worse than those. Memory is the greatest of several sums, each a limit;
+with a target of time it may not have so few MACs that a uniform cut is as fast, unless the greedy order has.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from elastic.allocation.bounds import Bounds, Room
-from elastic.allocation.choosing import check_targets, in_order, parsed
+from elastic.allocation.choosing import checked, in_order, parsed
+from elastic.allocation.efficiency import least_macs
 from elastic.allocation.ordering import Normalisation, Scores, normalised
 from elastic.allocation.products import FloatArray
-from elastic.allocation.rules import Rules, search_of
+from elastic.allocation.rules import Rules
 from elastic.allocation.scopes import Scope
 from elastic.allocation.searching import Search
 from elastic.allocation.sums import Timing
@@ -40,6 +42,7 @@ def allocate_by_programme(
     keep_at_least: float = 1,
     round_to: int = 1,
     latency_table: Timing | None = None,
+    efficiency: float = 1.0,
 ) -> LevelArray:
     """Return the level of every unit as `allocate` does, with the widths for which the scores that leave sum to least.
 
@@ -47,13 +50,15 @@ def allocate_by_programme(
 
     Raises what `allocate` raises.
     """
-    rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table)
-    search, targets = search_of(plan, scores, rules), parsed(target)
-    check_targets(search, targets, rules.bounds.room(plan), "these shares by name")
+    rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table, efficiency)
+    targets = parsed(target)
+    search = checked(plan, scores, rules, targets)
     lost = _lost(plan, search, normalised(plan, scores, normalisation))
     most, widths = search.room.most, list[IntArray]()
     for limits in reversed(in_order(search, targets)):
-        most = _Programme(search, lost, limits, search.room.within(most)).solved(search.choose(limits, most))
+        begin, (least,) = search.choose(limits, most), least_macs(plan, scores, rules, [limits])
+        macs = min(search.macs(begin), int(least))
+        most = _Programme(search, lost, limits, search.room.within(most), macs).solved(begin)
         widths.append(most)
     return search.levels(widths[::-1])
 
@@ -74,6 +79,7 @@ class _Programme:
     lost: FloatArray
     target: Target
     room: Room
+    macs: int  # at least, 0 for any
 
     def loss(self, widths: IntArray) -> float:
         return float(self.lost[np.arange(len(widths)), widths].sum())
@@ -95,7 +101,7 @@ class _Programme:
         costs = self._costs(widths, choices)
         most, now = self._most(), self._moments(widths)
         binds = now + sum(np.maximum(part, 0).max(1) for part in costs) > most  # the others hold whatever is chosen
-        binds[binds] = _highest(now[binds], [part[binds] for part in costs])
+        binds[binds] = _highest((now - most)[binds], [part[binds] for part in costs])
         rows, room = np.concatenate(costs, axis=1)[binds], (most - now)[binds]
         losses = np.concatenate([self.lost[group, each] for group, each in enumerate(choices)])
         for _ in range(3):
@@ -103,7 +109,7 @@ class _Programme:
             if chosen is None:
                 return None
             found = np.array([each[place] for each, place in zip(choices, chosen, strict=True)], np.int64)
-            if self.search.holds(self.target, found):
+            if self.search.holds(self.target, found) and self.search.macs(found) >= self.macs:
                 return self.search.fill(self.target, self.room, found)
             room = room - np.maximum(self._moments(found) - most, 0)[binds]  # by what the sum was off
         return None
@@ -130,23 +136,25 @@ class _Programme:
         return found
 
     def _moments(self, widths: IntArray) -> FloatArray:
-        """Return the numbers that are limited: of memory one for each output, of other quantities the cost."""
+        """Return the numbers that are limited: of memory one for each output, of others the cost; last, -MACs."""
         found = [self.search.moments(limit.quantity, widths) for limit in self.target.limits]
-        return np.concatenate(found).astype(np.float64)
+        least = [[-self.search.macs(widths)]] if self.macs else []
+        return np.concatenate([*found, *least]).astype(np.float64)
 
     def _most(self) -> FloatArray:
         """Return how much each of these numbers may be."""
         dense, whole = self.search.costs.dense, self.search.room.most
         counts = [len(self.search.moments(limit.quantity, whole)) for limit in self.target.limits]
-        return np.repeat([float(limit.of(dense)) for limit in self.target.limits], counts)
+        limits = [float(limit.of(dense)) for limit in self.target.limits]
+        return np.concatenate([np.repeat(limits, counts), [-float(self.macs)] if self.macs else []])
 
 
-def _highest(now: FloatArray, costs: Sequence[FloatArray]) -> BoolArray:
-    """Return which of some numbers can be more than every other one, [numbers]; of equal ones the first."""
-    over = now[:, None] - now  # by how much the first of two may be more than the second, at most
+def _highest(over_most: FloatArray, costs: Sequence[FloatArray]) -> BoolArray:
+    """Return which numbers can be further over their limit than every other one, [numbers]; of equal ones the first."""
+    over = over_most[:, None] - over_most  # by how much the first of two may be further over than the second, at most
     for part in costs:  # [numbers, choices] of each group
         over += (part[:, None] - part).max(2)
-    numbers = np.arange(len(now))
+    numbers = np.arange(len(over_most))
     is_below = np.logical_and(over <= 0, np.logical_or(over.T > 0, numbers[:, None] > numbers))
     found: BoolArray = is_below.sum(1) == 0
     return found

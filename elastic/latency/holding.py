@@ -18,7 +18,7 @@ TIMES = 4  # that networks are cut and measured at most
 LOW, HIGH = 0.95, 1.02  # of a target: between these a network holds it
 AIM = 0.99  # of a target: what a correction aims at
 
-Allocate = Callable[[Sequence[Target]], LevelArray]
+Allocate = Callable[..., LevelArray]  # as `elastic.allocation.allocate` is for a plan: `target`, and maybe `efficiency`
 Measure = Callable[[LevelArray], Sequence[float]]  # seconds of each level, smallest first; the whole network's last
 
 
@@ -31,6 +31,7 @@ class Held:
     seconds: float
     whole: float
     cuts: int  # that it took
+    uniform: float | None = None  # seconds of a uniform cut of as many MACs, in the same turns as another measurement
 
     @property
     def off(self) -> float:
@@ -41,14 +42,14 @@ class Held:
 def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tuple[LevelArray, tuple[Held | None, ...]]:
     """Return levels whose measured times hold the targets, and what was measured; None for targets without a time.
 
-    After `TIMES` cuts it is the one that misses least, with a warning if that is more than `HIGH`.
+    After `TIMES` cuts it is the one that misses least.
 
     Raises what `allocate` raises for targets that can't be reached.
     """
     asked, best, least = tuple(targets), None, float("inf")
     for cuts in range(1, TIMES + 1):
         try:
-            levels = allocate(asked)
+            levels = allocate(target=asked)
         except TargetError:
             if best is None:
                 raise
@@ -65,11 +66,18 @@ def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tup
             for target, each in zip(asked, held, strict=True)
         )
     assert best is not None
-    for each in best[1]:
+    return best
+
+
+def warn(held: Sequence[Held | None]) -> None:
+    """Say where more was measured than was asked for, or than a uniform cut of as many MACs takes."""
+    for each in held:
         if each is not None and each.off > HIGH:
             log.warning("%s was asked for, and %.3g ms are measured: %.1f %% too much", each.target,
                         1e3 * each.seconds, 100 * (each.off - 1))  # fmt: skip
-    return best
+        if each is not None and each.uniform is not None and each.seconds > each.uniform:
+            log.warning("%s: a uniform cut of as many MACs takes %.3g ms, this one %.3g; with scope=uniform it is that",
+                        each.target, 1e3 * each.uniform, 1e3 * each.seconds)  # fmt: skip
 
 
 def _held(target: Target, seconds: Sequence[float], level: int, cuts: int) -> Held | None:

@@ -1,14 +1,16 @@
 """Levels: the networks of a plan's levels, timed beside the whole one as a latency table was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from elastic.costs import CostModel
 from elastic.errors import LatencyMismatch
-from elastic.latency.holding import Allocate, Held, hold
+from elastic.latency.holding import HIGH, Allocate, Held, Measure, hold, warn
 from elastic.latency.runtimes import threads_of
 from elastic.latency.subnetworks import Subnetworks
 from elastic.latency.table import Header, Table
@@ -19,6 +21,9 @@ from elastic.targets import Target
 from elastic.tracing import Example
 
 RUNS, LEAST_SECONDS = 15, 0.5  # of each network
+EFFICIENCIES = (1.0, 1.05, 1.1)  # asked for one after the other, until none is slower than a uniform cut
+
+Levels = tuple[LevelArray, tuple[Held | None, ...]]
 
 
 def held_levels(
@@ -28,27 +33,85 @@ def held_levels(
     targets: Sequence[Target],
     allocate: Allocate,
     table: Table | None,
-) -> tuple[LevelArray, tuple[Held | None, ...]]:
+    uniform: Allocate | None = None,
+) -> Levels:
     """Return levels that hold targets, those of time by measurement, and what was measured.
+
+    With `uniform`, another `allocate`, each level is timed beside a uniform cut of its MACs, and where one takes longer
+    `allocate` is asked for more `efficiency` than the table says is enough.
 
     Raises what `allocate` raises, LatencyMismatch for an example of another shape than the table's.
     """
     if table is None or not any(target.needs_latency for target in targets):
-        return allocate(targets), ()
+        return allocate(target=targets), ()
     header, whole = table.header, np.zeros(plan.units, np.uint8)
     how: dict[str, Any] = {"runtime": header.runtime, "threads": header.threads, "runs": RUNS, "clock": None}
     networks = Subnetworks(model, batch_of(example, header), plan, reference=whole, **how)
-    return hold(allocate, partial(measure_levels, networks), targets)
+    measure = partial(measure_levels, networks)
+    if uniform is None:
+        best = hold(allocate, measure, targets)
+    else:
+        best = _keeping_up(networks, measure, allocate, uniform, targets)
+    warn(best[1])
+    return best
+
+
+def _keeping_up(
+    networks: Subnetworks, measure: Measure, allocate: Allocate, uniform: Allocate, targets: Sequence[Target]
+) -> Levels:
+    """Return levels of the least efficiency for which none is slower than a uniform cut, or nearest to that."""
+    tried, firsts = list[Levels](), list[LevelArray]()
+    for efficiency in EFFICIENCIES:
+        firsts.append(allocate(target=targets, efficiency=efficiency))
+        if any(np.array_equal(firsts[-1], other) for other in firsts[:-1]):
+            continue
+        levels, held = hold(partial(allocate, efficiency=efficiency), measure, targets)
+        tried.append((levels, _beside_uniform(networks, levels, held, uniform)))
+        if all(_slower(each) <= 0 for each in tried[-1][1]):
+            break
+    return min(tried, key=lambda one: (max(map(_missed, one[1])), max(map(_slower, one[1]))))
+
+
+def _beside_uniform(
+    networks: Subnetworks, levels: LevelArray, held: Sequence[Held | None], uniform: Allocate
+) -> tuple[Held | None, ...]:
+    """Return what was measured, with the time of a uniform cut of the same MACs; of both in turns, scaled to the first.
+
+    A machine is faster at one time than at another, so it is the ratio of the two that counts.
+    """
+    costs, cuts = CostModel(networks.plan), dict[tuple[str, int], LevelArray]()
+    for level, each in enumerate(held):
+        if each is not None:
+            cuts["cut", level] = (levels > level).astype(np.uint8)
+            cuts["uniform", level] = uniform(target=f"macs={costs.cost(levels <= level).macs}")
+    found = _seconds(networks, cuts)
+    return tuple(
+        each and replace(each, uniform=each.seconds * found["uniform", level] / found["cut", level])
+        for level, each in enumerate(held)
+    )
 
 
 def measure_levels(networks: Subnetworks, levels: LevelArray) -> list[float]:
     """Return the median seconds of each level, in turns, as a table's are; the last is the reference, the whole."""
+    smaller = range(int(levels.max(initial=0)))
+    return list(_seconds(networks, {level: (levels > level).astype(np.uint8) for level in smaller}).values())
+
+
+def _seconds(networks: Subnetworks, cuts: Mapping[Any, LevelArray]) -> dict[Any, float]:
+    """Return the median seconds of networks and, last, of the reference, in turns."""
     with threads_of(networks.threads), eval_mode(networks.model):
-        smaller = range(int(levels.max(initial=0)))
-        calls = {level: networks.call((levels > level).astype(np.uint8)) for level in smaller}
-        calls[len(smaller)] = networks.reference
-        found = median_seconds(calls, runs=networks.runs, at_least_seconds=LEAST_SECONDS, clock=networks.clock)
-    return [found[level] for level in calls]
+        calls = {name: networks.call(levels) for name, levels in cuts.items()}
+        calls["reference"] = networks.reference
+        return median_seconds(calls, runs=networks.runs, at_least_seconds=LEAST_SECONDS, clock=networks.clock)
+
+
+def _missed(held: Held | None) -> float:
+    return 0.0 if held is None else max(0.0, held.off - HIGH)
+
+
+def _slower(held: Held | None) -> float:
+    """Return by what share of a uniform cut's time one takes longer; below 0 where it takes less."""
+    return -1.0 if held is None or held.uniform is None else held.seconds / held.uniform - 1
 
 
 def batch_of(example: Example, header: Header) -> Tensor:
@@ -71,9 +134,9 @@ def told_of(table: Table, held: Sequence[Held | None]) -> dict[str, Any]:
         "batch": header.shape[0],
         "machine": str(header.machine),
     }
-    levels = [
-        {"target": str(each.target), "ms": 1e3 * each.seconds, "whole_ms": 1e3 * each.whole, "cuts": each.cuts}
-        for each in held
-        if each is not None
-    ]
-    return {**how, "measured": levels}
+    return {**how, "measured": [_told(each) for each in held if each is not None]}
+
+
+def _told(held: Held) -> dict[str, Any]:
+    found = {"target": str(held.target), "ms": 1e3 * held.seconds, "whole_ms": 1e3 * held.whole, "cuts": held.cuts}
+    return found if held.uniform is None else {**found, "uniform_ms": 1e3 * held.uniform}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from elastic.allocation import allocate, efficiency, smallest_first
+from elastic.allocation import allocate, smallest_first
 from elastic.allocation.bounds import Bounds
-from elastic.allocation.efficiency import MARGIN, NEARLY, POWERS
+from elastic.allocation.efficiency import NEARLY, POWERS
 from elastic.allocation.rules import Rules, search_of
 from elastic.allocation.sums import Sums
 from elastic.costs import CostModel
@@ -54,7 +54,8 @@ def test_a_network_of_some_time_has_the_macs_of_a_uniform_one(name):
     scores = perverse(plan)
     uniform = macs(plan, scores, scope="uniform")
     assert by_scores_alone(plan, scores) <= uniform
-    assert macs(plan, scores, normalisation="none") >= MARGIN * uniform
+    for efficiency in (1.0, 1.05):
+        assert macs(plan, scores, normalisation="none", efficiency=efficiency) >= efficiency * uniform
 
 
 def test_scores_alone_decide_where_they_are_efficient_enough():
@@ -67,16 +68,13 @@ def test_scores_alone_decide_where_they_are_efficient_enough():
     assert np.array_equal(found, alone)
 
 
-def test_where_none_keeps_up_scores_decide_among_those_that_nearly_come_as_near(monkeypatch):
-    monkeypatch.setattr(efficiency, "MARGIN", 100)
+def test_where_none_is_efficient_enough_scores_decide_among_those_that_nearly_come_as_near():
     plan, target = plan_of("chain"), parse_target("latency=60%")
     for scores in (perverse(plan), 1 / perverse(plan)):
-        searches = [
-            search_of(plan, scores, Rules("none", latency_table=Prices()), efficiency=p) for p in (0.0, *POWERS)
-        ]
+        searches = [search_of(plan, scores, Rules("none", latency_table=Prices()), power=p) for p in (0.0, *POWERS)]
         found = [search.macs(search.choose(target, search.room.most)) for search in searches]
         first = next(each for each in found if each >= NEARLY * max(found))
-        assert macs(plan, scores, normalisation="none") == first
+        assert macs(plan, scores, normalisation="none", efficiency=100) == first
     assert first == found[0]  # of scores that are efficient by themselves
 
 
@@ -90,9 +88,15 @@ def test_who_competes_stays_as_it_was_asked_for(options):
     assert np.array_equal(found, alone)
 
 
+def test_with_an_efficiency_of_nothing_scores_alone_decide():
+    plan = plan_of("chain")
+    scores = perverse(plan)
+    assert macs(plan, scores, normalisation="none", efficiency=0) == by_scores_alone(plan, scores)
+
+
 def test_targets_without_a_time_look_at_none():
     plan, scores = plan_of("chain"), some_scores(plan_of("chain"))
-    with_table = allocate(plan, scores, target="macs=50%", latency_table=Prices())
+    with_table = allocate(plan, scores, target="macs=50%", latency_table=Prices(), efficiency=100)
     assert np.array_equal(with_table, allocate(plan, scores, target="macs=50%"))
 
 

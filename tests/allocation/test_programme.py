@@ -12,6 +12,7 @@ from elastic.allocation import allocate, allocate_by_programme, least_cost
 from elastic.costs import CostModel
 from elastic.errors import TargetError
 from elastic.targets import parse_target
+from tests.allocation.test_efficiency import Prices, macs, perverse
 from tests.test_allocation import WIRED, plan_of, some_scores
 
 QUANTITIES = ["macs", "params", "size"]
@@ -68,3 +69,19 @@ def test_levels_nest_and_each_keeps_its_target():
 def test_what_can_not_be_reached_is_refused():
     with pytest.raises(TargetError, match="cannot be reached: the least this model can keep is"):
         allocate_by_programme(plan_of("chain"), some_scores(plan_of("chain")), target="macs=0.01%")
+
+
+def test_a_limit_holds_beside_one_of_far_larger_numbers():
+    plan, text = plan_of("dense_block"), "params=60%,macs=63%"  # in which the parameters leave less
+    scores = some_scores(plan, 2)
+    greedy = allocate(plan, scores, target=text, normalisation="none")
+    assert lost(EXACT(plan, scores, target=text), scores) < lost(greedy, scores)
+
+
+@pytest.mark.parametrize("name", ["chain", "dense_block", "residual"])
+def test_what_is_cut_to_a_time_has_the_macs_of_a_uniform_cut(name):
+    plan = plan_of(name)
+    scores, options = perverse(plan), {"target": "latency=60%", "latency_table": Prices(), "efficiency": 1.05}
+    found, greedy = EXACT(plan, scores, **options), allocate(plan, scores, normalisation="none", **options)
+    assert CostModel(plan).cost(found == 0).macs >= 1.05 * macs(plan, scores, scope="uniform")
+    assert lost(found, scores) <= lost(greedy, scores) * (1 + 1e-9)

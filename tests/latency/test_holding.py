@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from elastic.errors import TargetError
-from elastic.latency.holding import HIGH, LOW, TIMES, hold
+from elastic.latency.holding import HIGH, LOW, TIMES, hold, warn
 from elastic.targets import parse_target
 
 WHOLE = 0.1  # seconds
@@ -18,8 +18,8 @@ class Machine:
     def __init__(self, shown, least=0.0):
         self.shown, self.least, self.asked = shown, least, []
 
-    def allocate(self, targets):
-        shares = [target.limits[0].share or 1e-9 * target.limits[0].amount / WHOLE for target in targets]
+    def allocate(self, target):
+        shares = [one.limits[0].share or 1e-9 * one.limits[0].amount / WHOLE for one in target]
         if min(shares) < self.least:
             raise TargetError("cannot be reached")
         self.asked.append(shares)
@@ -60,6 +60,7 @@ def test_what_never_holds_is_told_with_what_missed_least(caplog):
     machine = Machine(lambda share: 0.9)
     with caplog.at_level(logging.WARNING):
         _, (held,) = hold(machine.allocate, machine.measure, [parse_target("latency=50%")])
+        warn([held])
     assert held.off == pytest.approx(1.8)
     assert "latency=50% was asked for, and 90 ms are measured: 80.0 % too much" in caplog.text
 
