@@ -230,12 +230,15 @@ def _cost(pruned: Any, level: int) -> dict[str, Any]:
     if any(limit.quantity == "memory" for target in pruned.targets for limit in target.limits):
         found |= {"peak_bytes": cost.peak_bytes, "share_of_memory": cost["memory"] / dense["memory"]}
     held = pruned.held[level] if level < len(pruned.held) else None
-    return found if held is None else {**found, "ms": 1e3 * held.seconds, "share_of_ms": held.seconds / held.whole}
+    if held is None:
+        return found
+    found |= {"ms": 1e3 * held.seconds, "share_of_ms": held.seconds / held.whole}
+    return found if held.uniform is None else {**found, "share_of_ms_of_a_uniform_cut": held.uniform / held.whole}
 
 
 def _render(rows: list[dict[str, Any]], summary: str) -> None:
     memory = ["memory", "of whole"] if "peak_bytes" in rows[0] else []
-    times = ["ms", "of whole"] if any("ms" in row for row in rows) else []
+    times = ["ms", "of whole", "uniform cut"] if any("ms" in row for row in rows) else []
     accuracy = [*(["cut"] if "top1_after_the_cut" in rows[0] else []), *(["top-1"] if "top1" in rows[0] else [])]
     table(
         ["level", "params", "MACs", "of dense", "size", *memory, *times, *accuracy, "masked = cut"],
@@ -250,6 +253,8 @@ def _row(row: dict[str, Any], times: list[str], accuracy: list[str]) -> list[str
         costs += [size_text(row["peak_bytes"]), f"{row['share_of_memory']:.1%}"]
     if times:
         costs += [f"{row['ms']:.3g}", f"{row['share_of_ms']:.1%}"] if "ms" in row else ["", ""]
+        uniform = row.get("share_of_ms_of_a_uniform_cut")
+        costs.append("" if uniform is None else f"{uniform:.1%}")
     measured = {"cut": row.get("top1_after_the_cut"), "top-1": row.get("top1")}
     found = ["" if measured[head] is None else f"{measured[head]:.2f} %" for head in accuracy]
     proof = f"{row['masked_equals_cut']:.0e}" if "masked_equals_cut" in row else ""
