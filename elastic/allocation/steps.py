@@ -5,7 +5,7 @@ import numpy as np
 from elastic.allocation.bounds import Room
 from elastic.allocation.sums import Sums
 
-WIDTHS = 4  # that a group keeps to choose from: its step is halved until it has so many
+WIDTHS = 8  # that a group keeps to choose from: its step is halved until it has so many
 
 
 def in_steps(room: Room, sums: Sums) -> Room:
