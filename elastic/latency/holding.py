@@ -15,8 +15,8 @@ from elastic.targets import LATENCY, Limit, Target
 log = logging.getLogger(__name__)
 
 TIMES = 4  # that networks are cut and measured at most
-LOW, HIGH = 0.95, 1.02  # of a target: between these a network holds it
-AIM = 0.99  # of a target: what a correction aims at
+LOW, HIGH = 0.97, 1.02  # of a target: between these a network holds it
+AIM = 0.995  # of a target: what a correction aims at
 
 Allocate = Callable[..., LevelArray]  # as `elastic.allocation.allocate` is for a plan: `target`, and maybe `efficiency`
 Measure = Callable[[LevelArray], Sequence[float]]  # seconds of each level, smallest first; the whole network's last
