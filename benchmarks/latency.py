@@ -38,7 +38,7 @@ from elastic.measuring import median_seconds
 NETWORKS = ("resnet50", "mobilenet_v2", "vgg16_bn")
 RUNTIMES = ("eager", "onnxruntime")
 TARGET, RUNS, CHECKS = "latency=60%", 3, 20
-TIMED = 31  # runs of each network
+TIMED, LEAST_SECONDS = 31, 2.0  # runs of each network
 PHOTOGRAPHS = 32
 CHECKPOINTS, BATCH = ("resnet56_cifar10", "vgg6_bn_cifar10"), 64
 THEIRS = ("magnitude L2, global, all layers", "magnitude L2, isomorphic, inner layers", "Taylor, global, inner layers")
@@ -198,7 +198,7 @@ def seconds(networks: Mapping[Any, nn.Module], example: Tensor, runtime: str, th
     """Return the median seconds of networks, in turns."""
     with threads_of(threads):
         calls = {name: prepare(each, example, runtime=runtime, threads=threads) for name, each in networks.items()}
-        return median_seconds(calls, runs=TIMED)
+        return median_seconds(calls, runs=TIMED, at_least_seconds=LEAST_SECONDS)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from elastic.plan import LevelArray, Plan
 from elastic.targets import Target
 from elastic.tracing import Example
 
-RUNS, LEAST_SECONDS = 15, 0.5  # of each network
+RUNS, LEAST_SECONDS = 15, 1.0  # of each network
 EFFICIENCIES = (1.0, 1.05, 1.1)  # asked for one after the other, until none is slower than a uniform cut
 
 Levels = tuple[LevelArray, tuple[Held | None, ...]]
