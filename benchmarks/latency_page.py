@@ -28,16 +28,16 @@ def page(records: Mapping[str, Record]) -> str:
 
 HELD = (
     "Random weights, ranked by their energy on 32 photographs for the time that each unit saves. Each run prunes anew, "
-    "times its levels and corrects the cut until it holds; then the cut network and a uniform cut of the same MACs are "
-    "timed again, each in turns with the whole network (medians of 31 runs or more, of two seconds or more each). Shares are of the whole network's time. "
-    "Errors: of the table's predictions for 20 random sub-networks that were not fitted."
+    "times its levels, beside a uniform cut too, and corrects the cut until it holds; then the cut network and a "
+    "uniform cut of the same MACs are timed again, each in turns with the whole network (medians of 31 runs). Shares "
+    "are of the whole network's time. Errors: of the table's predictions for 20 random sub-networks that were not "
+    "fitted."
 )
-
 SAID = (
     "Onnxruntime's kernels have widths that they don't like, which allocation by time leaves out: at equal accuracy "
     "its networks take 56 to 75 % where those by MACs take 63 to 90 %, and time follows MACs, 1.00 to 1.04 times as "
-    "much. In eager torch no width is disliked by so much, and the best networks for MACs are nearly the best for time: "
-    "by time they are faster at two of four accuracies, by 3 and 6 points, and slower by 1 and 7, as much as one "
+    "much. In eager torch no width is disliked by so much, and the best networks for MACs are nearly the best for "
+    "time: by time they are faster at two of four accuracies, by 3 and 6 points, and slower by 1 and 7, as much as one "
     "network differs from one measurement to the next here. Time falls less than MACs there whoever chooses, 1.11 to "
     "1.26 times as much: MACs fall with two widths, norms, activations and pooling with one."
 )
