@@ -15,7 +15,7 @@ SAID = (
     "standard error is 28, in a network that is cut to 75 % of its MACs first, which is better than the same "
     "checkpoint cut to 50 % for good, with 90.52 after 8 epochs, and 0.48 below the network of 75 % without gates, "
     "with 91.44 (nested.md). From 10 to 14 epochs they gained 0.08, though they learned the training images better "
-    "(94.7 % of them, as they are shifted and mirrored, for 94.0), so more epochs alone will bring little. In the whole "
+    "(94.7 % of them, shifted and mirrored, for 94.0), so more epochs alone will bring little. In the whole "
     "network gates have to close more, and in the fewer epochs that they had they lose more. A gate decides by base "
     "sums, which have to learn to tell what the full ones will be: base paths that read the strongest quarter of the "
     "channels, gates that are open at first and more epochs came nearer than the first quarter and half-open gates. In "
