@@ -43,7 +43,8 @@ def least_macs(plan: Plan, scores: Scores, rules: Rules, targets: Sequence[Targe
 
     None for targets that limit no time, and where widths are set by name or are uniform.
     """
-    if rules.latency_table is None or rules.scope != "global" or not rules.efficiency:
+    is_asked = rules.scope == "global" and rules.efficiency and any(target.needs_latency for target in targets)
+    if rules.latency_table is None or not is_asked:
         return [0.0] * len(targets)
     uniform = search_of(plan, scores, Rules(scope="uniform", bounds=rules.bounds, latency_table=rules.latency_table))
     return [rules.efficiency * _macs(uniform, target) if target.needs_latency else 0.0 for target in targets]

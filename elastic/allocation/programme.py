@@ -55,8 +55,9 @@ def allocate_by_programme(
     search = checked(plan, scores, rules, targets)
     lost = _lost(plan, search, normalised(plan, scores, normalisation))
     most, widths = search.room.most, list[IntArray]()
-    for limits in reversed(in_order(search, targets)):
-        begin, (least,) = search.choose(limits, most), least_macs(plan, scores, rules, [limits])
+    largest_first = in_order(search, targets)[::-1]
+    for limits, least in zip(largest_first, least_macs(plan, scores, rules, largest_first), strict=True):
+        begin = search.choose(limits, most)
         macs = min(search.macs(begin), int(least))
         most = _Programme(search, lost, limits, search.room.within(most), macs).solved(begin)
         widths.append(most)

@@ -38,6 +38,16 @@ class Held:
         """What was measured, in shares of what was asked for."""
         return self.seconds / self.asked
 
+    @property
+    def over(self) -> float:
+        """By what share of what was asked for too much was measured; 0 where it holds."""
+        return max(0.0, self.off - HIGH)
+
+    @property
+    def slower(self) -> float:
+        """By what share of the uniform cut's time this one takes longer, below 0 for less; 0 where none was timed."""
+        return 0.0 if self.uniform is None else self.seconds / self.uniform - 1
+
 
 def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tuple[LevelArray, tuple[Held | None, ...]]:
     """Return levels whose measured times hold the targets, and what was measured; None for targets without a time.
@@ -71,11 +81,11 @@ def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tup
 
 def warn(held: Sequence[Held | None]) -> None:
     """Say where more was measured than was asked for, or than a uniform cut of as many MACs takes."""
-    for each in held:
-        if each is not None and each.off > HIGH:
+    for each in filter(None, held):
+        if each.over:
             log.warning("%s was asked for, and %.3g ms are measured: %.1f %% too much", each.target,
                         1e3 * each.seconds, 100 * (each.off - 1))  # fmt: skip
-        if each is not None and each.uniform is not None and each.seconds > each.uniform:
+        if each.uniform is not None and each.slower > 0:
             log.warning("%s: a uniform cut of as many MACs takes %.3g ms, this one %.3g; with scope=uniform it is that",
                         each.target, 1e3 * each.uniform, 1e3 * each.seconds)  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from elastic.costs import CostModel
 from elastic.errors import LatencyMismatch
-from elastic.latency.holding import HIGH, Allocate, Held, Measure, hold, warn
+from elastic.latency.holding import Allocate, Held, Measure, hold, warn
 from elastic.latency.runtimes import threads_of
 from elastic.latency.subnetworks import Subnetworks
 from elastic.latency.table import Header, Table
@@ -62,14 +62,20 @@ def _keeping_up(
     """Return levels of the least efficiency for which none is slower than a uniform cut, or nearest to that."""
     tried, firsts = list[Levels](), list[LevelArray]()
     for efficiency in EFFICIENCIES:
-        firsts.append(allocate(target=targets, efficiency=efficiency))
+        asked = cache(partial(allocate, efficiency=efficiency))  # what is looked at first is what `hold` begins with
+        firsts.append(asked(target=tuple(targets)))
         if any(np.array_equal(firsts[-1], other) for other in firsts[:-1]):
             continue
-        levels, held = hold(partial(allocate, efficiency=efficiency), measure, targets)
+        levels, held = hold(asked, measure, targets)
         tried.append((levels, _beside_uniform(networks, levels, held, uniform)))
-        if all(_slower(each) <= 0 for each in tried[-1][1]):
+        if all(each.slower <= 0 for each in filter(None, tried[-1][1])):
             break
-    return min(tried, key=lambda one: (max(map(_missed, one[1])), max(map(_slower, one[1]))))
+    return min(tried, key=_worst)
+
+
+def _worst(one: Levels) -> tuple[float, float]:
+    held = [each for each in one[1] if each is not None]
+    return max(each.over for each in held), max(each.slower for each in held)
 
 
 def _beside_uniform(
@@ -103,15 +109,6 @@ def _seconds(networks: Subnetworks, cuts: Mapping[Any, LevelArray]) -> dict[Any,
         calls = {name: networks.call(levels) for name, levels in cuts.items()}
         calls["reference"] = networks.reference
         return median_seconds(calls, runs=networks.runs, at_least_seconds=LEAST_SECONDS, clock=networks.clock)
-
-
-def _missed(held: Held | None) -> float:
-    return 0.0 if held is None else max(0.0, held.off - HIGH)
-
-
-def _slower(held: Held | None) -> float:
-    """Return by what share of a uniform cut's time one takes longer; below 0 where it takes less."""
-    return -1.0 if held is None or held.uniform is None else held.seconds / held.uniform - 1
 
 
 def batch_of(example: Example, header: Header) -> Tensor:
