@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
     parser.add_argument("--bases", nargs="*", default=["first", "strongest"], help="what the base path reads")
     parser.add_argument("--levels", nargs="*", default=["full"], help="what channel gates are put into, as macs=75%%")
+    parser.add_argument(
+        "--teacher", help="a checkpoint that teaches channel gates, as resnet56_cifar10; their own if none"
+    )
     parser.add_argument("--begin", type=float, default=-1.0, help="thresholds of channel gates at first")
     parser.add_argument("--ramp", type=float, default=0.6, help="share of the steps in which their budget is reached")
     parser.add_argument("--granularities", nargs="*", default=["pixel-channel", "pixel"])
@@ -61,12 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     torch.set_num_threads(asked.threads)
     asked.folder.mkdir(parents=True, exist_ok=True)
-    subject = opened(next(case for case in CASES if case.name == asked.network))
+    subject = checkpoint(asked.network)
     for seed in asked.seeds:
         for name, one in runs(subject, asked).items():
             full = f"{asked.network.partition('_')[0]}, {name}, seed {seed}"
             if is_asked(full, asked.only):
                 add_record(out, full, partial(run, subject, asked, full, one, seed))
+
+
+def checkpoint(name: str) -> Subject:
+    """Return a trained network with its images."""
+    return opened(next(case for case in CASES if case.name == name))
 
 
 def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[..., tuple[nn.Module, Record]]]:
@@ -77,7 +85,8 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
         options: dict[str, Any] = {"base": base, "granularity": granularity, "strength": 0.0}
         options |= {"begin": asked.begin, "ramp": asked.ramp, "layers": LAYERS[asked.network]}
         name = f"channel, {base}, {granularity}, {budget:g}" + ("" if level == "full" else f" from {level}")
-        found[name] = partial(channels, subject, level, budget, options)
+        name += f" taught by {asked.teacher}" if asked.teacher else ""
+        found[name] = partial(channels, subject, asked.teacher, level, budget, options)
     found["precision, static twin"] = partial(twin, subject, LAYERS[asked.network], asked.weight_bits)
     for granularity in asked.granularities:
         for budget in asked.bit_budgets:
@@ -116,9 +125,16 @@ def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: 
 
 
 def channels(
-    subject: Subject, level: str, budget: float, options: Mapping[str, Any], recipe: Recipe, training: Any
+    subject: Subject,
+    taught_by: str | None,
+    level: str,
+    budget: float,
+    options: Mapping[str, Any],
+    recipe: Recipe,
+    training: Any,
 ) -> Record:
     """Return what gates of a level come to; what is computed is told in shares of the whole network."""
+    teacher = subject.model if taught_by is None else checkpoint(taught_by).model
     model, before = subject.model, {}
     if level != "full":
         inputs = [images for images, _ in subject.batches(IMAGES, 128, recipe.seed)]
@@ -128,11 +144,16 @@ def channels(
     of_whole = macs_of(model, subject.example) / macs_of(subject.model, subject.example)
     gating = channel_gating_of("paper", budget=budget / of_whole, **options)
     network, price, _ = gate_channels_dynamically(
-        model, subject.example, subject.training, recipe, gating=gating, teacher=subject.model, training=training
+        model, subject.example, subject.training, recipe, gating=gating, teacher=teacher, training=training
     )
     found = counted(subject, network, price.elsewhere)
     share = found["share"] * of_whole
-    return {"gating": gating.model_dump(mode="json"), **found, **before, "share": share, "fewer": 1 / share}
+    told = {
+        "gating": gating.model_dump(mode="json"),
+        "teacher": taught_by,
+        "teacher_top1": subject.accuracy(teacher)["test"],
+    }
+    return {**told, **found, **before, "share": share, "fewer": 1 / share}
 
 
 def bits(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:
