@@ -6,6 +6,13 @@ import numpy as np
 from isolated import Record
 from records import markdown, setting
 
+RAN = {  # by threads: the command, and how
+    1: (
+        "taskset -c 1 python benchmarks/latency.py --threads 1",
+        "one thread, on a core of its own; other work ran on the other core",
+    ),
+    2: ("python benchmarks/latency.py --threads 2", "two threads, with nothing else to do"),
+}
 PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
 
 
@@ -13,10 +20,10 @@ def page(records: Mapping[str, Record]) -> str:
     """Return what was held, how far predictions were off, and accuracy for time."""
     targets = {name: record for name, record in records.items() if name.startswith("target")}
     accuracies = {name: record for name, record in records.items() if name.startswith("accuracy")}
-    parts = ["# Targets of time", "`taskset -c 1 python benchmarks/latency.py --threads 1`."]
-    parts.append(
-        setting(PACKAGES, records.values(), "one thread, on a core of its own; other work ran on the other core")
-    )
+    threads = sorted({record["threads"] for record in records.values()})
+    commands = ", ".join(f"`{RAN[number][0]}`" for number in threads)
+    parts = ["# Targets of time", f"{commands}."]
+    parts.append(setting(PACKAGES, records.values(), "; ".join(RAN[number][1] for number in threads)))
     if targets:
         parts += ["## latency=60% at 224 px, batch 1", HELD, held(targets)]
     if accuracies:
