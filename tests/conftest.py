@@ -1,5 +1,7 @@
 """One thread, bounded memory, and the hypothesis profile: what every test runs under."""
 
+import contextlib
+import functools
 import os
 import resource
 from pathlib import Path
@@ -27,6 +29,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci")
+
+
+with contextlib.suppress(ImportError, AttributeError):  # only time is lost if torch has it elsewhere one day
+    # Torch makes all that it knows of ONNX anew for each export, which takes longer than a small network does.
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    ONNXRegistry.from_torchlib = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ def tested():
 def done(trained, digits, tested):
     learned, held_out = divided(digits, 0.1, 0)
     return prune_by_attention(
-        trained, EXAMPLE, Subset(learned, range(640)), RECIPE, target=["macs=50%", "macs=75%"], fine_tune=RECIPE,
+        trained, EXAMPLE, Subset(learned, range(320)), RECIPE, target=["macs=50%", "macs=75%"], fine_tune=RECIPE,
         validation=held_out, alternation=alternation_of(rounds=1, recovery=1, images=0.5), bits=BITS,
         measure=lambda network: evaluate(network, tested).top1,
     )  # fmt: skip

@@ -36,7 +36,7 @@ def parts(digits):
 def done(trained, parts, tested):
     learned, held_out = parts
     return prune_by_attention(
-        trained, EXAMPLE, Subset(learned, range(640)), RECIPE, target=["macs=40%", "macs=70%"], fine_tune=RECIPE,
+        trained, EXAMPLE, Subset(learned, range(320)), RECIPE, target=["macs=40%", "macs=70%"], fine_tune=RECIPE,
         validation=held_out, alternation=alternation_of(rounds=2, recovery=1, ramp=0.5),
         measure=lambda network: evaluate(network, tested).top1,
     )  # fmt: skip

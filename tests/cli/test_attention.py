@@ -11,7 +11,7 @@ from tests.cli.command_line import kill_at
 
 NETWORK = "elastic/digits_resnet"
 TRAIN = "--data digits --batch 64 --no-mirror --shift 1"
-SHORT = "--rounds 2 --recovery 1 --ramp 1 --fine-tune 1 --validation 0.1"
+SHORT = "--rounds 2 --recovery 1 --ramp 1 --fine-tune 1 --images 0.3 --validation 0.1"
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_gating_leaves_a_file_and_a_folder(elastic, weights, tmp_path):
 
 def test_gating_weights_leaves_files_and_a_folder(elastic, weights, tmp_path):
     done = elastic(
-        f"gate weights {NETWORK} --weights {weights} {TRAIN} --epochs 2 --fine-tune 1 --target 0.8 --strength 1e-4 "
+        f"gate weights {NETWORK} --weights {weights} {TRAIN} --epochs 1 --fine-tune 1 --target 0.8 --strength 1e-4 "
         "-o n.safetensors --json"
     )
     assert done.code == 0, done.err
