@@ -53,6 +53,12 @@ def real_data():
 
 
 @pytest.fixture
+def timed_shortly(monkeypatch):
+    """What is cut to a time is run for less than it takes to be sure: the numbers stand for any."""
+    monkeypatch.setattr("elastic.latency.levels.LEAST_SECONDS", 0.05)
+
+
+@pytest.fixture
 def no_downloads(monkeypatch):
     def refuse(url, *_, **__):
         raise AssertionError(f"{url} was about to be fetched")

@@ -230,7 +230,7 @@ def table(model):
 
 
 @pytest.mark.parametrize("solver", ["greedy", "milp"])
-def test_a_target_of_time_is_measured_beside_the_whole_network(model, table, solver):
+def test_a_target_of_time_is_measured_beside_the_whole_network(model, table, timed_shortly, solver):
     pruned = elastic.prune(model, EXAMPLE, target=["latency=80%", "macs=20%"], latency_table=table, solver=solver)
     by_target = dict(zip(map(str, pruned.targets), pruned.held, strict=True))
     assert by_target["macs=20%"] is None

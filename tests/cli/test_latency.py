@@ -68,7 +68,7 @@ def test_what_cannot_be_measured_is_told(refused, command, told):
     assert told in refused(command, code=2)
 
 
-def test_prune_to_a_time_tells_what_was_measured(net, elastic):
+def test_prune_to_a_time_tells_what_was_measured(net, elastic, timed_shortly):
     elastic(f"{PROFILE} --batch 64 --clock thread")  # of one image the time is that of Python
     how = f"prune {NETWORK} --weights weights.safetensors --latency-table table.jsonl"
     done = elastic(f"{how} --target latency=80% --target macs=30% -o fast.safetensors")
