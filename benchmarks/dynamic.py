@@ -8,8 +8,8 @@ no activation; in `--network vgg6_bn_cifar10` all convolutions that have gates l
 budget of MACs, in shares of the whole network's; with `--levels macs=75%` they are put into the network as it is cut to
 so many MACs first (ranked by energy and repaired on 2,048 images, not trained). Their static twin is the network
 itself. Precision gates have 3 bits of which 2 predict; their static twin always uses all 3, and is trained alike. All
-have the float network as their teacher, and accuracies are those of the last epoch on all test images, on which the
-counters count. A run that was stopped goes on where it was.
+have the float network as their teacher, or channel gates the one of `--teacher`; accuracies are those of the last epoch
+on all test images, on which the counters count. A run that was stopped goes on where it was.
 """
 
 import argparse

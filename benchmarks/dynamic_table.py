@@ -45,7 +45,7 @@ def table(records: Mapping[str, Record]) -> str:
             f"benchmarks/dynamic.py`). Float networks have: {floats}. Gates are in {layers}; computed: "
             "share of the MACs of the whole network with channel gates, of the operations of bits in gated layers with "
             "precision gates, as counted on the test images. Twin: the network itself; for precision gates the same "
-            f"bits without gates, trained alike.{cut_first(records)}",
+            f"bits without gates, trained alike.{cut_first(records)}{taught(records)}",
             markdown(HEAD, [row(name, record, twins) for name, record in records.items()]),
             SAID,
             "Published, for comparison: trained from nothing for hundreds of epochs, on other networks where it says "
@@ -58,11 +58,26 @@ def table(records: Mapping[str, Record]) -> str:
 
 def cut_first(records: Mapping[str, Record]) -> str:
     """Return what networks had that were cut before they got gates."""
-    found = {name.partition(" from ")[2].partition(",")[0]: each.get("before") for name, each in records.items()}
+    levels = {name: name.partition(" from ")[2].partition(",")[0].partition(" taught")[0] for name in records}
+    found = {level: records[name].get("before") for name, level in levels.items()}
     return "".join(
         f" From {level}: in the network as it is cut to that first, {top1:.2f} without training."
         for level, top1 in found.items()
         if top1 is not None
+    )
+
+
+def taught(records: Mapping[str, Record]) -> str:
+    """Return what other networks than their own taught, and what was averaged."""
+    teachers = {each["teacher"]: each["teacher_top1"] for each in records.values() if each.get("teacher")}
+    said = [
+        f" Taught by {name}: which has {top1:.2f}; others by the network itself." for name, top1 in teachers.items()
+    ]
+    averaged = {name: each["recipe"].get("average") for name, each in records.items()}
+    return "".join(said) + "".join(
+        f" The weights of {name} are a moving average (decay {decay:g} a step)."
+        for name, decay in averaged.items()
+        if decay is not None
     )
 
 
