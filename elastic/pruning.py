@@ -173,7 +173,7 @@ def prune(
         measured.check(model, plan)
         scores: Scores = measured.scores
         targets = smallest_first_by_curves(plan, measured.losses, scores, targets, **bounds)
-        choose, uniform = partial(allocate_by_curves, plan, measured.losses, scores, **bounds), None
+        choose, uniform = partial(allocate_by_curves, plan, measured.losses, scores, **bounds, is_ordered=True), None
         order = {"criterion": measured.header.criterion, "curves": measured.header.model_dump(exclude=NOT_RECORDED)}
     else:
         ranking: Any = asked.settled(targets, has_data=data is not None)
@@ -183,7 +183,7 @@ def prune(
             hessian=ranking.hessian, gates=learned,
         )  # fmt: skip
         targets = smallest_first(plan, scores, targets, **ranking.allocation, **bounds)
-        choose = partial(SOLVERS[solver], plan, scores, **ranking.allocation, **bounds)
+        choose = partial(SOLVERS[solver], plan, scores, **ranking.allocation, **bounds, is_ordered=True)
         even = partial(allocate, plan, scores, scope="uniform", keep_at_least=keep_at_least, round_to=round_to)
         uniform = even if ranking.scope == "global" else None
         order = ranking.recipe | ({} if solver == "greedy" else {"solver": solver})

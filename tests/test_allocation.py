@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from elastic import models
-from elastic.allocation import Bounds, allocate, least_cost, rank, smallest_first
+from elastic.allocation import Bounds, allocate, allocate_by_programme, least_cost, rank, smallest_first
 from elastic.costs import CostModel
 from elastic.errors import InvalidWeights, NothingToPrune, PlanMismatch, TargetError, UnknownName
 from elastic.importance import score
@@ -81,6 +81,15 @@ def test_every_level_keeps_something_of_every_group(scored) -> None:
     plan, scores = scored
     levels = allocate(plan, scores, target="macs=10%")
     assert all((levels[group.units] == 0).any() for group in plan.groups)
+
+
+@pytest.mark.parametrize("solve", [allocate, allocate_by_programme])
+@pytest.mark.parametrize("targets", [("macs=80%", "macs=40%"), ("macs=70%", "params=30%"), ("params=30%", "macs=70%")])
+def test_levels_have_the_targets_that_they_are_given_in_order(plan_and_scores, solve, targets) -> None:
+    plan, scores = plan_and_scores
+    levels, costs = solve(plan, scores, target=targets, is_ordered=True), CostModel(plan)
+    for level, target in enumerate(targets):
+        assert parse_target(target).holds(costs.cost(levels <= level), costs.dense)
 
 
 def test_targets_are_put_in_the_order_of_their_levels(plan_and_scores) -> None:

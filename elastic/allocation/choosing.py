@@ -34,11 +34,13 @@ def allocate(
     round_to: int = 1,
     latency_table: Timing | None = None,
     efficiency: float = 1.0,
+    is_ordered: bool = False,
 ) -> LevelArray:
     """Return the level of every unit, uint8 [units]: 0 is in the smallest network, the highest only in the whole one.
 
-    `scores` [units]: what is lost with each unit; `target`: one for each level, in any order. The cost of a level
-    never exceeds its target, and as many units stay as fit under it. Equal scores leave in the order of unit numbers.
+    `scores` [units]: what is lost with each unit; `target`: one for each level, in any order, or with `is_ordered` in
+    that of the levels, smallest first. The cost of a level never exceeds its target, and as many units stay as fit
+    under it. Equal scores leave in the order of unit numbers.
 
     `normalisation` divides the scores of each group by their mean or maximum, or takes their z-scores. `scope` says
     which units compete: all, those of one group, those of groups of one structure; or it maps patterns of group names
@@ -54,7 +56,8 @@ def allocate(
     """
     rules = Rules(normalisation, scope, per, Bounds(keep_at_least, round_to), latency_table, efficiency)
     targets = parsed(target)
-    return nested(checked(plan, scores, rules, targets), targets)
+    search = checked(plan, scores, rules, targets)
+    return nested(search, targets if is_ordered else in_order(search, targets))
 
 
 def smallest_first(
@@ -129,10 +132,10 @@ def in_order(search: Search, targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(targets[i] for i in sorted(range(len(targets)), key=lambda i: macs[i]))
 
 
-def nested(search: Search, targets: Sequence[Target]) -> LevelArray:
-    """Return levels of one order, [units]: the loosest target first, each tighter one within what that kept."""
+def nested(search: Search, smallest_first: Sequence[Target]) -> LevelArray:
+    """Return levels of one order, [units]: the last target first, each before it within what that kept."""
     most, widths = search.room.most, list[IntArray]()
-    for target in reversed(in_order(search, targets)):
+    for target in reversed(smallest_first):
         most = search.choose(target, most)
         widths.append(most)
     return search.levels(widths[::-1])

@@ -38,12 +38,13 @@ def allocate_by_curves(
     keep_at_least: float = 1,
     round_to: int = 1,
     latency_table: Timing | None = None,
+    is_ordered: bool = False,
 ) -> LevelArray:
     """Return the level of every unit as `allocate` does, with the widths for which the sum of losses is least.
 
     `curves`: one for each of `plan.groups`, with the whole width and any others; no group becomes narrower than the
-    narrowest of its own. `latency_table` as in `allocate`. Within a group units leave by `scores` [units]. The sum is
-    that of the convex curves; the least is found nearly, not surely (docs/allocation.md).
+    narrowest of its own. `latency_table` and `is_ordered` as in `allocate`. Within a group units leave by `scores`
+    [units]. The sum is that of the convex curves; the least is found nearly, not surely (docs/allocation.md).
 
     Raises PlanMismatch if curves or scores are not those of the plan, otherwise what `allocate` raises.
     """
@@ -51,7 +52,7 @@ def allocate_by_curves(
     targets = parsed(target)
     check_targets(problem.search, targets, unfixed, "the widths that the curves measure")
     most, widths = problem.search.room.most, list[IntArray]()
-    for limits in reversed(in_order(problem.search, targets)):
+    for limits in reversed(targets if is_ordered else in_order(problem.search, targets)):
         most = _solve(problem, limits, most)
         widths.append(most)
     return problem.search.levels(widths[::-1])

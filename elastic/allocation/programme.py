@@ -43,6 +43,7 @@ def allocate_by_programme(
     round_to: int = 1,
     latency_table: Timing | None = None,
     efficiency: float = 1.0,
+    is_ordered: bool = False,
 ) -> LevelArray:
     """Return the level of every unit as `allocate` does, with the widths for which the scores that leave sum to least.
 
@@ -55,7 +56,7 @@ def allocate_by_programme(
     search = checked(plan, scores, rules, targets)
     lost = _lost(plan, search, normalised(plan, scores, normalisation))
     most, widths = search.room.most, list[IntArray]()
-    largest_first = in_order(search, targets)[::-1]
+    largest_first = (targets if is_ordered else in_order(search, targets))[::-1]
     for limits, least in zip(largest_first, least_macs(plan, scores, rules, largest_first), strict=True):
         begin = search.choose(limits, most)
         macs = min(search.macs(begin), int(least))
