@@ -72,9 +72,8 @@ def cut_first(records: Mapping[str, Record]) -> str:
 def taught(records: Mapping[str, Record]) -> str:
     """Return what other networks than their own taught, and what was averaged."""
     teachers = {each["teacher"]: each["teacher_top1"] for each in records.values() if each.get("teacher")}
-    said = [
-        f" Taught by {name}, with {top1:.2f}, where it says so; else by the network itself." for name, top1 in teachers.items()
-    ]
+    told = " Taught by {}, with {:.2f}, where it says so; else by the network itself."
+    said = [told.format(*each) for each in teachers.items()]
     averaged = {name: each["recipe"].get("average") for name, each in records.items()}
     return "".join(said) + "".join(
         f" The weights of {name} are a moving average (decay {decay:g} a step)."
