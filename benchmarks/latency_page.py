@@ -11,7 +11,7 @@ RAN = {  # by threads: the command, and how
         "taskset -c 1 python benchmarks/latency.py --threads 1",
         "one thread, on a core of its own; other work ran on the other core",
     ),
-    2: ("python benchmarks/latency.py --threads 2", "two threads, with nothing else to do"),
+    2: ("python benchmarks/latency.py --threads 2 --seconds 45", "two threads, with nothing else to do"),
 }
 PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
 
