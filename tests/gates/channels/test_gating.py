@@ -177,7 +177,7 @@ def test_with_shuffled_labels_accuracy_is_chance(trained, digits, tested):
     torch.manual_seed(0)
     untrained = models.build(NETWORK)
     _, stages = gate_channels(
-        untrained, EXAMPLE, TensorDataset(images, shuffled), QUICK.model_copy(update={"distil": 0.0}),
+        untrained, EXAMPLE, TensorDataset(images, shuffled), RECIPE.model_copy(update={"distil": 0.0}),
         target="macs=60%", gating=GATING, measure=lambda network: evaluate(network, tested).top1,
     )  # fmt: skip
     assert stages[0].top1["recovered"] < 25  # 10 classes, 360 images: 17 is four standard errors above chance
