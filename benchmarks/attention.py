@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from attention_table import picture, table
 from isolated import Record
-from one_shot_networks import CASES, Subject, opened
+from one_shot_networks import Subject, case_of, opened
 from records import add_record, read_records
 from short_training import add_options, recipe_of
 
@@ -28,7 +28,7 @@ from elastic.checkpoint import load
 from elastic.data import divided
 from elastic.metadata import read_header
 
-CASE = next(case for case in CASES if case.name == "resnet32_cifar10")
+CASE = case_of("resnet32_cifar10")
 HELD_OUT = 0.05
 
 

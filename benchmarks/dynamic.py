@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from dynamic_table import table
 from isolated import Record
-from one_shot_networks import CASES, Subject, macs_of, opened
+from one_shot_networks import Subject, case_of, macs_of, opened
 from records import add_record, is_asked, read_records
 from short_training import add_options, recipe_of
 from torch import nn
@@ -64,17 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     torch.set_num_threads(asked.threads)
     asked.folder.mkdir(parents=True, exist_ok=True)
-    subject = checkpoint(asked.network)
+    subject = opened(case_of(asked.network))
     for seed in asked.seeds:
         for name, one in runs(subject, asked).items():
             full = f"{asked.network.partition('_')[0]}, {name}, seed {seed}"
             if is_asked(full, asked.only):
                 add_record(out, full, partial(run, subject, asked, full, one, seed))
-
-
-def checkpoint(name: str) -> Subject:
-    """Return a trained network with its images."""
-    return opened(next(case for case in CASES if case.name == name))
 
 
 def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[..., tuple[nn.Module, Record]]]:
@@ -134,13 +129,13 @@ def channels(
     training: Any,
 ) -> Record:
     """Return what gates of a level come to; what is computed is told in shares of the whole network."""
-    teacher = subject.model if taught_by is None else checkpoint(taught_by).model
-    model, before = subject.model, {}
+    teacher = subject.model if taught_by is None else opened(case_of(taught_by)).model
+    model, told = subject.model, {}
     if level != "full":
         inputs = [images for images, _ in subject.batches(IMAGES, 128, recipe.seed)]
         pruned = elastic.prune(subject.model, subject.example, target=level, data=inputs, seed=recipe.seed)
         model = pruned.level(0)
-        before = {"before": subject.accuracy(pruned.level(0))["test"]}  # in another order in memory
+        told = {"before": subject.accuracy(pruned.level(0))["test"]}  # in another order in memory
     of_whole = macs_of(model, subject.example) / macs_of(subject.model, subject.example)
     gating = channel_gating_of("paper", budget=budget / of_whole, **options)
     network, price, _ = gate_channels_dynamically(
@@ -148,12 +143,9 @@ def channels(
     )
     found = counted(subject, network, price.elsewhere)
     share = found["share"] * of_whole
-    told = {
-        "gating": gating.model_dump(mode="json"),
-        "teacher": taught_by,
-        "teacher_top1": subject.accuracy(teacher)["test"],
-    }
-    return {**told, **found, **before, "share": share, "fewer": 1 / share}
+    if taught_by is not None:
+        told |= {"teacher": taught_by, "teacher_top1": subject.accuracy(teacher)["test"]}
+    return {"gating": gating.model_dump(mode="json"), **found, **told, "share": share, "fewer": 1 / share}
 
 
 def bits(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:

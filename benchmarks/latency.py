@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from isolated import Record
 from latency_page import page
-from one_shot_networks import CASES, Subject, macs_of, opened
+from one_shot_networks import Subject, case_of, macs_of, opened
 from one_shot_theirs import WAYS, search, with_norms
 from records import add_record, is_asked, read_records
 from torch import Tensor, nn
@@ -116,7 +116,7 @@ def photographs() -> list[Tensor]:
 
 def accuracy(checkpoint: str, runtime: str, asked: argparse.Namespace) -> Record:
     """Return networks by allocation and share, each with its time, MACs and accuracies."""
-    subject = opened(next(case for case in CASES if case.name == checkpoint))
+    subject = opened(case_of(checkpoint))
     example = torch.randn(BATCH, *subject.example.shape[1:])
     table = profiled(subject.model, example, checkpoint, runtime, asked)
     inputs = [images for images, _ in subject.batches(asked.images, 128)]

@@ -11,7 +11,7 @@ RAN = {  # by threads: the command, and how
         "taskset -c 1 python benchmarks/latency.py --threads 1",
         "one thread, on a core of its own; other work ran on the other core",
     ),
-    2: ("python benchmarks/latency.py --threads 2 --seconds 45", "two threads, with nothing else to do"),
+    2: ("python benchmarks/latency.py --threads 2 --seconds 45", "two threads, with little else running"),
 }
 PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
 
@@ -36,9 +36,9 @@ def page(records: Mapping[str, Record]) -> str:
 HELD = (
     "Random weights, ranked by their energy on 32 photographs for the time that each unit saves. Each run prunes anew, "
     "times its levels, beside a uniform cut too, and corrects the cut until it holds; then the cut network and a "
-    "uniform cut of the same MACs are timed again, each in turns with the whole network (medians of 31 runs). Shares "
-    "are of the whole network's time. Errors: of the table's predictions for 20 random sub-networks that were not "
-    "fitted."
+    "uniform cut of the same MACs are timed again, each in turns with the whole network (medians of 31 runs or "
+    "more, of two seconds or more). Shares are of the whole network's time. Errors: of the table's predictions for 20 "
+    "random sub-networks that were not fitted."
 )
 SAID = (
     "Onnxruntime's kernels have widths that they don't like, which allocation by time leaves out: at equal accuracy "

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from isolated import Record
 from nested_table import draw, table
-from one_shot_networks import CASES, Subject, opened
+from one_shot_networks import Subject, case_of, opened
 from records import add_record, is_asked, read_records
 
 import elastic
@@ -30,7 +30,7 @@ from elastic.nesting import nest
 from elastic.training import Recipe
 from elastic.tuning import fine_tune
 
-CASE = next(case for case in CASES if case.name == "resnet20_cifar10")
+CASE = case_of("resnet20_cifar10")
 TARGETS = ("macs=25%", "macs=50%", "macs=75%")
 NAMES = ("start", *(f"alone {target}" for target in TARGETS), "grow", "joint")
 IMAGES = 2048  # for scores and repair, without labels

@@ -44,6 +44,11 @@ CASES = (
 )
 
 
+def case_of(name: str) -> Case:
+    """Return the case of a checkpoint."""
+    return next(case for case in CASES if case.name == name)
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A trained network, an image to trace it with, training images, and test images by the name of their set."""

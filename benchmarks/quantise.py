@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from isolated import Record, seconds_of
-from one_shot_networks import CASES, TEST_BATCH, Subject, opened
+from one_shot_networks import TEST_BATCH, Subject, case_of, opened
 from quantise_table import table
 from records import add_record, is_asked, read_records
 from short_training import add_options, recipe_of
@@ -31,7 +31,7 @@ from elastic import checkpoint
 from elastic.data import images_loader
 from elastic.metadata import read_header
 
-CASE = next(case for case in CASES if case.name == "resnet20_cifar10")
+CASE = case_of("resnet20_cifar10")
 NETWORK = CASE.network
 BATCHES, RUNS = (1, 128), 40  # images at a time; runs of each, in turn
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from isolated import Record
-from one_shot_networks import CASES, Subject, macs_of, opened
+from one_shot_networks import Subject, case_of, macs_of, opened
 from one_shot_theirs import WAYS, best, search, with_norms
 from records import add_record, is_asked, read_records
 from short_training import add_options
@@ -30,7 +30,7 @@ from tuned_table import table
 import elastic
 from elastic.training import Recipe, train
 
-CASE = next(case for case in CASES if case.name == "resnet56_cifar10")
+CASE = case_of("resnet56_cifar10")
 LEVEL = 1 / 2.1  # of the dense network's MACs
 IMAGES = 2048  # for scores, repair and norms, without labels
 
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def recipe(asked: argparse.Namespace, rate: float, seed: int) -> Recipe:
     return Recipe(
         epochs=asked.epochs, learning_rate=rate, schedule="cosine", warm_up=0.05, label_smoothing=0.0,
-        distil=asked.distil, precision=asked.precision, seed=seed,
+        distil=asked.distil, average=asked.average, precision=asked.precision, seed=seed,
     )  # fmt: skip
 
 
