@@ -40,14 +40,16 @@ def draw(part: Picture) -> Drawn:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         figure = new_figure(*part.size())
-        axes = figure.subplots()
-        part.draw(axes)
+        layout = figure.get_layout_engine()
+        assert layout is not None
+        figure.set_layout_engine(None)  # with one, each saving would draw all of it twice
+        part.draw(figure.subplots())
+        layout.execute(figure)
         bare = _svg(figure, transparent=True).decode()
         title = textwrap.fill(part.title, int(CHARACTERS * figure.get_figwidth()))
         figure.suptitle(title, color=INK, fontsize=11, fontweight="bold", x=0.015, ha="left")
-        svg = _svg(figure)
-        figure.set_layout_engine("none")  # all is in its place, and finding that takes as long as drawing
-        return Drawn(svg, _png(figure), bare)
+        layout.execute(figure)
+        return Drawn(_svg(figure), _png(figure), bare)
 
 
 def _svg(figure: "Figure", *, transparent: bool = False) -> bytes:
