@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/elastic demo --overwrite -o $(DEMO)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-all: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 1
