@@ -9,7 +9,8 @@ budget of MACs, in shares of the whole network's; with `--levels macs=75%` they 
 so many MACs first (ranked by energy and repaired on 2,048 images, not trained). Their static twin is the network
 itself. Precision gates have 3 bits of which 2 predict; their static twin always uses all 3, and is trained alike. All
 have the float network as their teacher, or channel gates the one of `--teacher`; accuracies are those of the last epoch
-on all test images, on which the counters count. A run that was stopped goes on where it was.
+on all test images, on which the counters count. A run that was stopped goes on where it was; what was trained is left
+beside the records.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from dynamic_table import table
 from isolated import Record
 from one_shot_networks import Subject, case_of, macs_of, opened
 from records import add_record, is_asked, read_records
+from safetensors.torch import save_file
 from short_training import add_options, recipe_of
 from torch import nn
 
@@ -106,7 +108,9 @@ def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: 
         seconds += epoch.seconds
         print(f"{name} {epoch.model_dump_json()}", flush=True)
 
-    found = one(recipe, {"keep": keep, "report": tell})
+    network, found = one(recipe, {"keep": keep, "report": tell})
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, asked.folder / f"{name}.safetensors")
     keep.unlink()
     return {
         **found,
@@ -127,8 +131,8 @@ def channels(
     options: Mapping[str, Any],
     recipe: Recipe,
     training: Any,
-) -> Record:
-    """Return what gates of a level come to; what is computed is told in shares of the whole network."""
+) -> tuple[nn.Module, Record]:
+    """Return a level with gates, and what they come to; what is computed is told in shares of the whole network."""
     teacher = subject.model if taught_by is None else opened(case_of(taught_by)).model
     model, told = subject.model, {}
     if level != "full":
@@ -145,15 +149,16 @@ def channels(
     share = found["share"] * of_whole
     if taught_by is not None:
         told |= {"teacher": taught_by, "teacher_top1": subject.accuracy(teacher)["test"]}
-    return {"gating": gating.model_dump(mode="json"), **found, **told, "share": share, "fewer": 1 / share}
+    return network, {"gating": gating.model_dump(mode="json"), **found, **told, "share": share, "fewer": 1 / share}
 
 
-def bits(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> Record:
+def bits(subject: Subject, gating: Any, recipe: Recipe, training: Any) -> tuple[nn.Module, Record]:
     network, _, _ = gate_precision(
         subject.model, subject.example, subject.training, recipe, gating=gating, training=training
     )
     found = counted(subject, network, 0)
-    return {"gating": gating.model_dump(mode="json"), **found, "bits": average_bits(network, spent(network))}
+    record = {"gating": gating.model_dump(mode="json"), **found, "bits": average_bits(network, spent(network))}
+    return network, record
 
 
 def counted(subject: Subject, network: nn.Module, elsewhere: int) -> Record:
@@ -171,10 +176,12 @@ def counted(subject: Subject, network: nn.Module, elsewhere: int) -> Record:
     }
 
 
-def twin(subject: Subject, layers: Sequence[str], weight_bits: int, recipe: Recipe, training: Any) -> Record:
+def twin(
+    subject: Subject, layers: Sequence[str], weight_bits: int, recipe: Recipe, training: Any
+) -> tuple[nn.Module, Record]:
     own = [f"{pattern}=W{weight_bits}A3" for pattern in layers]
     network, _ = quantise(subject.model, subject.training, recipe, bits=["float", *own], training=training)
-    return {"top1": subject.accuracy(network)["test"], "bits": 3.0, "share": 1.0, "fewer": 1.0, "open": 1.0}
+    return network, {"top1": subject.accuracy(network)["test"], "bits": 3.0, "share": 1.0, "fewer": 1.0, "open": 1.0}
 
 
 if __name__ == "__main__":
