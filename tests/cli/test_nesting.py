@@ -25,7 +25,7 @@ def test_a_model_becomes_a_file_of_levels_that_share_weights(net, elastic, way):
     for row in done["levels"]:
         found = elastic(f"eval n.safetensors --level {row['level']} --data digits --json").json
         assert found["top1"] == row["top1"]
-    assert elastic("verify n.safetensors --to state-dict").code == 0
+    assert elastic("verify n.safetensors").code == 0
     assert f"contract {done['contract']}: " in elastic("rebuild n.safetensors -o whole.safetensors").out
     left = {path.name for path in Path().iterdir() if path.name.startswith("n.")}
     logs = {"n.0.jsonl", "n.1.jsonl", "n.2.jsonl"} if way == "--grow" else {"n.jsonl"}
