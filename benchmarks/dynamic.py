@@ -109,7 +109,7 @@ def run(subject: Subject, asked: argparse.Namespace, name: str, one: Any, seed: 
         print(f"{name} {epoch.model_dump_json()}", flush=True)
 
     network, found = one(recipe, {"keep": keep, "report": tell})
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}  # counting left channels last
     save_file(state, asked.folder / f"{name}.safetensors")
     keep.unlink()
     return {
