@@ -37,6 +37,7 @@ from elastic.quantise import quantise
 from elastic.recipes import Recipe
 
 LAYERS: dict[str, tuple[str, ...]] = {"resnet20_cifar10": ("layer*.conv?",), "vgg6_bn_cifar10": ()}
+PARTS = channel_gating_of("paper").parts
 IMAGES = 2048  # that rank and repair what is cut first, without labels
 
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.45], help="shares of the MACs, channel gates")
     parser.add_argument("--bit-budgets", type=float, nargs="*", default=[0.75], help="shares of operations of bits")
     parser.add_argument("--bases", nargs="*", default=["first", "strongest"], help="what the base path reads")
+    parser.add_argument("--parts", type=int, default=PARTS, help="the base path of channel gates reads one of so many")
     parser.add_argument("--levels", nargs="*", default=["full"], help="what channel gates are put into, as macs=75%%")
     parser.add_argument(
         "--teacher", help="a checkpoint that teaches channel gates, as resnet56_cifar10; their own if none"
@@ -79,10 +81,11 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
     found: dict[str, Callable[..., tuple[nn.Module, Record]]] = {}
     choices = itertools.product(asked.levels, asked.bases, asked.granularities, asked.budgets)
     for level, base, granularity, budget in choices:
-        options: dict[str, Any] = {"base": base, "granularity": granularity, "strength": 0.0}
+        options: dict[str, Any] = {"base": base, "granularity": granularity, "strength": 0.0, "parts": asked.parts}
         options |= {"begin": asked.begin, "ramp": asked.ramp, "layers": LAYERS[asked.network]}
         name = f"channel, {base}, {granularity}, {budget:g}" + ("" if level == "full" else f" from {level}")
         name += f" taught by {asked.teacher}" if asked.teacher else ""
+        name += "" if asked.parts == PARTS else f", base of 1/{asked.parts}"
         found[name] = partial(channels, subject, asked.teacher, level, budget, options)
     found["precision, static twin"] = partial(twin, subject, LAYERS[asked.network], asked.weight_bits)
     for granularity in asked.granularities:
