@@ -31,8 +31,8 @@ from torch import nn
 import elastic
 from elastic.dynamic import in_all, reset, spent
 from elastic.dynamic.channel import gate_channels_dynamically
-from elastic.dynamic.precision import average_bits, gate_precision
-from elastic.dynamic_gating import channel_gating_of, precision_gating_of
+from elastic.dynamic.precision import average_bits, gate_precision, precision_gated, precision_gates
+from elastic.dynamic_gating import PrecisionGating, channel_gating_of, precision_gating_of
 from elastic.quantise import quantise
 from elastic.recipes import Recipe
 
@@ -87,16 +87,16 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
         name += f" taught by {asked.teacher}" if asked.teacher else ""
         name += "" if asked.parts == PARTS else f", base of 1/{asked.parts}"
         found[name] = partial(channels, subject, asked.teacher, level, budget, options)
-    found["precision, static twin"] = partial(twin, subject, LAYERS[asked.network], asked.weight_bits)
     for granularity in asked.granularities:
         for budget in asked.bit_budgets:
-            options = {
-                "layers": LAYERS[asked.network],
-                "granularity": granularity,
-                "budget": budget,
-                "weight_bits": asked.weight_bits,
-            }
-            gating = precision_gating_of("calibrated", **options)
+            gating = precision_gating_of(
+                "calibrated",
+                layers=LAYERS[asked.network],
+                granularity=granularity,
+                budget=budget,
+                weight_bits=asked.weight_bits,
+            )
+            found.setdefault("precision, static twin", partial(twin, subject, gating))
             found[f"precision, {granularity}, {budget:g}"] = partial(bits, subject, gating)
     return found
 
@@ -179,12 +179,14 @@ def counted(subject: Subject, network: nn.Module, elsewhere: int) -> Record:
     }
 
 
-def twin(
-    subject: Subject, layers: Sequence[str], weight_bits: int, recipe: Recipe, training: Any
-) -> tuple[nn.Module, Record]:
-    own = [f"{pattern}=W{weight_bits}A3" for pattern in layers]
+def twin(subject: Subject, gating: PrecisionGating, recipe: Recipe, training: Any) -> tuple[nn.Module, Record]:
+    """Return the network with the bits of these gates, in the layers that would have them, always all of them."""
+    inputs = [images for images, _ in subject.batches(128, 128)]
+    layers = precision_gates(precision_gated(subject.model, subject.example, inputs, gating))
+    own = [f"{name}=W{gating.weight_bits}A{gating.bits}" for name in layers]
     network, _ = quantise(subject.model, subject.training, recipe, bits=["float", *own], training=training)
-    return network, {"top1": subject.accuracy(network)["test"], "bits": 3.0, "share": 1.0, "fewer": 1.0, "open": 1.0}
+    told = {"bits": float(gating.bits), "share": 1.0, "fewer": 1.0, "open": 1.0}
+    return network, {"top1": subject.accuracy(network)["test"], **told}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ RAN = {  # by threads: the command, and how
     ),
     2: ("python benchmarks/latency.py --threads 2 --seconds 45", "two threads, with little else running"),
 }
+OURS = ("latency", "latency, milp", "macs")
 PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
 
 
@@ -90,23 +91,22 @@ def networks(record: Record) -> str:
 
 
 def equal(record: Record) -> str:
-    """Return the time at which each allocation has the accuracies of the one by MACs, on straight lines between."""
+    """Return the time at which each allocation has the accuracies of ours, on straight lines between."""
     ways = dict.fromkeys(each["way"] for each in record["networks"] if each["way"] != "whole")
     whole = next(each for each in record["networks"] if each["way"] == "whole")
     curves = {}
     for way in ways:
         points = sorted((e["top1"], e["latency"]) for e in [*record["networks"], whole] if e["way"] in (way, "whole"))
         curves[way] = tuple(np.array(column) for column in zip(*points, strict=True))
+    found = {(each["top1"], each["way"]) for each in record["networks"] if each["way"] in OURS}
     rows = []
-    for each in record["networks"]:
-        if each["way"] == "macs":
-            times = [_at(*curve, each["top1"]) for curve in curves.values()]
-            rows.append((f"{each['top1']:.2f}", *times))
+    for top1, way in sorted(found, reverse=True):
+        rows.append((f"{top1:.2f}", way, *(_at(*curve, top1) for curve in curves.values())))
     said = (
-        "Time at equal accuracy, on straight lines between the networks above, which are below the curves and so cost "
-        "all but `macs` some percent; empty where none is as accurate."
+        "Time at equal accuracy, on straight lines between the networks above: they are below the curves, and so cost "
+        "some percent to all but the allocation whose own network has that accuracy; empty where none is as accurate."
     )
-    return f"{said}\n\n{markdown(('top-1', *(f' {way}' for way in curves)), rows)}"
+    return f"{said}\n\n{markdown(('top-1', 'of', *(f' {way}' for way in curves)), rows)}"
 
 
 def _at(accuracies: np.ndarray, times: np.ndarray, accuracy: float) -> str:
