@@ -85,7 +85,7 @@ def runs(subject: Subject, asked: argparse.Namespace) -> dict[str, Callable[...,
         options |= {"begin": asked.begin, "ramp": asked.ramp, "layers": LAYERS[asked.network]}
         name = f"channel, {base}, {granularity}, {budget:g}" + ("" if level == "full" else f" from {level}")
         name += f" taught by {asked.teacher}" if asked.teacher else ""
-        name += "" if asked.parts == PARTS else f", base of 1/{asked.parts}"
+        name += "" if asked.parts == PARTS else f", base of one in {asked.parts}"
         found[name] = partial(channels, subject, asked.teacher, level, budget, options)
     for granularity in asked.granularities:
         for budget in asked.bit_budgets:
