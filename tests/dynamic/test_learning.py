@@ -103,7 +103,7 @@ def test_channel_gating_comes_to_its_budget_and_keeps_accuracy(trained, digits):
     network, price, epochs = gate_channels_dynamically(trained, DIGITS, few, RECIPE, gating=gating, calibration=128)
     reset(network)
     assert top1(network) > 90
-    assert in_all(spent(network), price.elsewhere).share == pytest.approx(0.6, abs=0.05)
+    assert in_all(spent(network), price.elsewhere).share == pytest.approx(0.6, abs=0.01)
     assert {"cost", "strength"} == epochs[-1].told.keys()
 
 
@@ -113,7 +113,7 @@ def test_precision_gating_comes_to_its_budget_and_keeps_accuracy(trained, digits
     network, _, epochs = gate_precision(trained, DIGITS, few, RECIPE, gating=gating, calibration=128)
     reset(network)
     assert top1(network) > 90
-    assert average_bits(network, spent(network)) == pytest.approx(3 * 0.8, abs=0.15)
+    assert average_bits(network, spent(network)) == pytest.approx(3 * 0.8, abs=0.03)
     assert {"cost", "strength"} == epochs[-1].told.keys()
 
 

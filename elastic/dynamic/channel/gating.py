@@ -11,6 +11,7 @@ from elastic.dynamic.channel.layers import channel_gates
 from elastic.dynamic.channel.network import channel_gated
 from elastic.dynamic.counting import counters
 from elastic.dynamic.learning import Deciders, Price, macs_elsewhere, positions_of
+from elastic.dynamic.settling import settle
 from elastic.dynamic_gating import ChannelGating
 from elastic.precision import computable
 from elastic.recipes import Recipe
@@ -34,18 +35,21 @@ def gate_channels_dynamically(
 ) -> tuple[nn.Module, Price, tuple[Epoch, ...]]:
     """Return a copy of the model with trained channel gates, the price by which they learned, and the epochs.
 
-    A budget is a share of the network's MACs. So many images settle the norms that decide, not augmented. The teacher
-    is the model itself unless another is given. `training` are options of `train`, all others those of `trace`.
+    A budget is a share of the network's MACs. So many images, not augmented, settle the norms that decide, and after
+    the training the thresholds, all by one number, so that these images cost just the budget. The teacher is the model
+    itself unless another is given. `training` are options of `train`, all others those of `trace`.
 
     Raises TargetError for a budget below what is always computed, and what `trace`, `channel_gated` and `train` raise.
     """
     recipe, gating, whole = recipe or Recipe(), gating or ChannelGating(), computable(model)
     plan = trace(whole, example, **of_trace)
-    batches = (images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed))
-    network = channel_gated(whole, example, gating, batches)
+    loader = images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)
+    network = channel_gated(whole, example, gating, (images for images, _ in loader))
     gates = counters(network)
     price = Price(gates, positions_of(plan, gates, example), macs_elsewhere(plan, gates, example))
     hook = Deciders({name: layer.gate for name, layer in channel_gates(network).items()}, price, gating)
     guide = None if recipe.distil == 0 else teacher or whole
     epochs = train(network.requires_grad_(True), dataset, recipe, teacher=guide, hook=hook, **(training or {}))
+    if gating.budget is not None:
+        settle(network, (images for images, _ in loader), gating.budget, price.elsewhere)
     return network, price, epochs

@@ -11,6 +11,7 @@ from elastic.dynamic.counting import counters
 from elastic.dynamic.learning import Deciders, Price, positions_of
 from elastic.dynamic.precision.layers import precision_gates
 from elastic.dynamic.precision.network import precision_gated
+from elastic.dynamic.settling import settle
 from elastic.dynamic_gating import PrecisionGating
 from elastic.precision import computable
 from elastic.quantise.activations import InputQuantiser, Pact
@@ -36,22 +37,25 @@ def gate_precision(
 ) -> tuple[nn.Module, Price, tuple[Epoch, ...]]:
     """Return a copy of the model with trained precision gates, the price by which they learned, and the epochs.
 
-    A budget is a share of the operations of bits that gated layers do with all bits. So many images calibrate, not
-    augmented. The teacher is the model itself unless another is given. `training` are options of `train`, all others
-    those of `trace`.
+    A budget is a share of the operations of bits that gated layers do with all bits. So many images, not
+    augmented, calibrate, and settle the thresholds after the training, all by one number, so that these images cost
+    just the budget. The teacher is the model itself unless another is given. `training` are options of `train`, all
+    others those of `trace`.
 
     Raises TargetError for a budget below what is always computed, and what `trace`, `precision_gated` and `train`
     raise.
     """
     recipe, gating, whole = recipe or Recipe(), gating or PrecisionGating(), computable(model)
     plan = trace(whole, example, **of_trace)
-    batches = (images for images, _ in images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed))
-    network = precision_gated(whole, example, batches, gating)
+    loader = images_loader(dataset, BATCH, limit=calibration, seed=recipe.seed)
+    network = precision_gated(whole, example, (images for images, _ in loader), gating)
     price = Price(counters(network), positions_of(plan, counters(network), example), elsewhere=0)
     gates = {name: layer.gate for name, layer in precision_gates(network).items()}
     hook = Deciders(gates, price, gating, *_quantising(network), gating.price)
     guide = None if recipe.distil == 0 else teacher or whole
     epochs = train(network.requires_grad_(True), dataset, recipe, teacher=guide, hook=hook, **(training or {}))
+    if gating.budget is not None:
+        settle(network, (images for images, _ in loader), gating.budget, price.elsewhere)
     return network, price, epochs
 
 

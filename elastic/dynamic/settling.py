@@ -1,0 +1,83 @@
+"""Settling: thresholds moved together, so that what is computed of images comes to a share of the cost.
+
+The controller that trains thresholds sees batches with statistics of their own; in eval mode, and after few steps, what
+is computed may be some percent of the cost more or less than it came to.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.dynamic.counting import counters, in_all, reset, spent
+from elastic.modes import eval_mode
+
+NEAR = 1e-3  # of the cost: so far below the budget is near enough
+FIRST, DOUBLINGS, HALVINGS = 1e-3, 24, 20  # shifts that are tried: the first, twice that, then halves between two
+
+
+def settle(network: nn.Module, batches: Iterable[Tensor], budget: float, elsewhere: int = 0) -> float:
+    """Change all thresholds by one number so that the images cost the budget or just below; return the number.
+
+    The budget is a share of the cost; each image costs `elsewhere` in layers without gates (`Price.elsewhere`). Without
+    images nothing moves. Counters are at zero afterwards. Raises NothingToGate without gates.
+    """
+    seen, device = list(batches), next(network.parameters()).device
+
+    def share(shift: float) -> float:
+        with moved(network, shift), eval_mode(network), torch.no_grad():
+            reset(network)
+            for images in seen:
+                network(images.to(device))
+            return in_all(spent(network), elsewhere).share
+
+    found = _shift(share, budget) if seen else 0.0
+    for threshold, by in _thresholds(network, found):
+        threshold.add_(by)
+    reset(network)
+    return found
+
+
+@contextlib.contextmanager
+def moved(network: nn.Module, shift: float) -> Iterator[None]:
+    """Change thresholds for a while."""
+    thresholds = _thresholds(network, shift)
+    kept = [threshold.clone() for threshold, _ in thresholds]
+    for threshold, by in thresholds:
+        threshold.add_(by)
+    try:
+        yield
+    finally:
+        for (threshold, _), before in zip(thresholds, kept, strict=True):
+            threshold.copy_(before)
+
+
+def _thresholds(network: nn.Module, shift: float) -> list[tuple[Tensor, float]]:
+    """Return thresholds, and by how much each moves; second ones, which close from above, go the other way."""
+    gates: list[Any] = [network.get_submodule(f"{name}.gate") for name in counters(network)]
+    above = [gate.threshold_above for gate in gates if getattr(gate, "threshold_above", None) is not None]
+    return [(gate.threshold.detach(), shift) for gate in gates] + [(each.detach(), -shift) for each in above]
+
+
+def _shift(share: Callable[[float], float], budget: float) -> float:
+    """Return a shift at which the share, which falls where shifts rise, is the budget or just below."""
+    now = share(0.0)
+    if budget - NEAR <= now <= budget:
+        return 0.0
+    is_over, near, far = now > budget, 0.0, 0.0
+    for doubling in range(DOUBLINGS):
+        near, far = far, FIRST * 2**doubling * (1 if is_over else -1)
+        if (share(far) > budget) != is_over:
+            break
+    else:
+        return far  # all is open, and no more than the budget
+    holds, over = (far, near) if is_over else (near, far)
+    for _ in range(HALVINGS):
+        middle = (holds + over) / 2
+        found = share(middle)
+        holds, over = (holds, middle) if found > budget else (middle, over)
+        if budget - NEAR <= found <= budget:
+            break
+    return holds
