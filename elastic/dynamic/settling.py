@@ -15,7 +15,7 @@ from elastic.dynamic.counting import counters, in_all, reset, spent
 from elastic.modes import eval_mode
 
 NEAR = 1e-3  # of the cost: so far below the budget is near enough
-FIRST, DOUBLINGS, HALVINGS = 1e-3, 24, 20  # shifts that are tried: the first, twice that, then halves between two
+FIRST, FURTHER, BETWEEN = 1e-2, 12, 40  # shifts that are tried: the first, how often four times that, and then between
 
 
 def settle(network: nn.Module, batches: Iterable[Tensor], budget: float, elsewhere: int = 0) -> float:
@@ -66,18 +66,20 @@ def _shift(share: Callable[[float], float], budget: float) -> float:
     now = share(0.0)
     if budget - NEAR <= now <= budget:
         return 0.0
-    is_over, near, far = now > budget, 0.0, 0.0
-    for doubling in range(DOUBLINGS):
-        near, far = far, FIRST * 2**doubling * (1 if is_over else -1)
-        if (share(far) > budget) != is_over:
+    is_over, near, far = now > budget, (0.0, now), (0.0, now)
+    for number in range(FURTHER):
+        shift = FIRST * 4**number * (1 if is_over else -1)
+        near, far = far, (shift, share(shift))
+        if (far[1] > budget) != is_over:
             break
     else:
-        return far  # all is open, and no more than the budget
+        return far[0]  # all is open, and no more than the budget
     holds, over = (far, near) if is_over else (near, far)
-    for _ in range(HALVINGS):
-        middle = (holds + over) / 2
-        found = share(middle)
-        holds, over = (holds, middle) if found > budget else (middle, over)
-        if budget - NEAR <= found <= budget:
+    for _ in range(BETWEEN):
+        if holds[1] >= budget - NEAR:
             break
-    return holds
+        place = (budget - NEAR / 2 - holds[1]) / (over[1] - holds[1])  # on a straight line between the two
+        shift = holds[0] + min(max(place, 0.1), 0.9) * (over[0] - holds[0])
+        found = shift, share(shift)
+        holds, over = (holds, found) if found[1] > budget else (found, over)
+    return holds[0]
