@@ -34,8 +34,7 @@ def settle(network: nn.Module, batches: Iterable[Tensor], budget: float, elsewhe
             return in_all(spent(network), elsewhere).share
 
     found = _shift(share, budget) if seen else 0.0
-    for threshold, by in _thresholds(network, found):
-        threshold.add_(by)
+    _move(network, found)
     reset(network)
     return found
 
@@ -43,22 +42,26 @@ def settle(network: nn.Module, batches: Iterable[Tensor], budget: float, elsewhe
 @contextlib.contextmanager
 def moved(network: nn.Module, shift: float) -> Iterator[None]:
     """Change thresholds for a while."""
-    thresholds = _thresholds(network, shift)
-    kept = [threshold.clone() for threshold, _ in thresholds]
-    for threshold, by in thresholds:
-        threshold.add_(by)
+    thresholds = [threshold for threshold, _ in _thresholds(network)]
+    kept = [threshold.clone() for threshold in thresholds]
+    _move(network, shift)
     try:
         yield
     finally:
-        for (threshold, _), before in zip(thresholds, kept, strict=True):
+        for threshold, before in zip(thresholds, kept, strict=True):
             threshold.copy_(before)
 
 
-def _thresholds(network: nn.Module, shift: float) -> list[tuple[Tensor, float]]:
-    """Return thresholds, and by how much each moves; second ones, which close from above, go the other way."""
+def _move(network: nn.Module, shift: float) -> None:
+    for threshold, sign in _thresholds(network):
+        threshold.add_(sign * shift)
+
+
+def _thresholds(network: nn.Module) -> list[tuple[Tensor, int]]:
+    """Return thresholds, each with the sign of its moves: second ones, which close from above, go the other way."""
     gates: list[Any] = [network.get_submodule(f"{name}.gate") for name in counters(network)]
     above = [gate.threshold_above for gate in gates if getattr(gate, "threshold_above", None) is not None]
-    return [(gate.threshold.detach(), shift) for gate in gates] + [(each.detach(), -shift) for each in above]
+    return [(gate.threshold.detach(), 1) for gate in gates] + [(each.detach(), -1) for each in above]
 
 
 def _shift(share: Callable[[float], float], budget: float) -> float:
