@@ -80,8 +80,9 @@ def setting(packages: Sequence[str], records: Iterable[Mapping[str, str]], threa
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     days = sorted({record["date"] for record in records})
     commits = ", ".join(sorted({record[key] for record in records for key in ("commit", "checked") if key in record}))
+    processors = " and ".join(sorted({record.get("processor") or _processor() for record in records}))
     return (
-        f"{_processor()}, {cores} cores (shared), {gib:.0f} GiB, {platform.system()}, CPU only, {threads}; "
+        f"{processors}, {cores} cores (shared), {gib:.0f} GiB, {platform.system()}, CPU only, {threads}; "
         f"Python {platform.python_version()}, {versions}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
         f"commit {commits} (+: and what was not committed yet)."
     )
@@ -95,9 +96,9 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def provenance() -> Record:
-    """Return the day and the commit, with a plus if what is measured differs from it."""
+    """Return the processor, the day and the commit, with a plus if what is measured differs from it."""
     commit = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "elastic") else "")
-    return {"date": date.today().isoformat(), "commit": commit}
+    return {"processor": _processor(), "date": date.today().isoformat(), "commit": commit}
 
 
 def _git(*arguments: str) -> str:
