@@ -9,11 +9,15 @@ from records import markdown, setting
 RAN = {  # by threads: the command, and how
     1: (
         "taskset -c 1 python benchmarks/latency.py --threads 1",
-        "one thread, on a core of its own; other work ran on the other core, but when ResNet-56 was timed",
+        "one thread, on a core of its own; other work ran on the other core; ResNet-56 on the Xeon, with none, all "
+        "else on the EPYC",
     ),
-    2: ("python benchmarks/latency.py --threads 2 --seconds 45", "two threads, with little else running"),
+    2: (
+        "python benchmarks/latency.py --threads 2 --seconds 45",
+        "two threads, with little else running; VGG-16-BN on the Xeon, all else on the EPYC",
+    ),
 }
-OURS = ("latency", "latency, milp", "macs")
+OURS = ("latency", "latency, greedy", "macs")
 PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
 
 

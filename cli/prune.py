@@ -84,8 +84,12 @@ def prune(
         ),
     ] = None,
     solver: Annotated[
-        str, typer.Option(help="greedy: units leave in one order; milp: widths are chosen by integer programmes.")
-    ] = "greedy",
+        str | None,
+        typer.Option(
+            help="greedy: units leave in one order; milp: widths are chosen by integer programmes, the default for "
+            "targets of time where scores are losses, as energy."
+        ),
+    ] = None,
     bounds: options.Bounds,
     engine: options.Engine = "elastic",
     seed: options.Seed = 0,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from elastic.latency.table import Table, read_table
 from elastic.plan import LevelArray, Plan
 from elastic.planned import scores_in
 from elastic.precision import computable, dtype_of
-from elastic.ranking import GATES, Per, Ranking
+from elastic.ranking import GATES, Per, Ranking, Solver
 from elastic.recovery import ROUNDS, Progress, repair
 from elastic.sensitivity import Curves, read_curves
 from elastic.targets import Target, parse_target
@@ -43,8 +43,7 @@ from elastic.tracing.tracer import DEFAULT
 
 log = logging.getLogger(__name__)
 
-Solver = Literal["greedy", "milp"]
-SOLVERS: dict[str, Callable[..., LevelArray]] = {"greedy": allocate, "milp": allocate_by_programme}
+ALLOCATE: dict[Solver, Callable[..., LevelArray]] = {"greedy": allocate, "milp": allocate_by_programme}
 NOT_RECORDED = {"format", "version", "groups", "scores", "criterion"}  # of the header of curves
 
 
@@ -135,15 +134,17 @@ def prune(
     recover: bool | None = None,
     curves: Curves | str | Path | None = None,
     latency_table: Table | str | Path | None = None,
-    solver: Solver = "greedy",
+    solver: Solver | None = None,
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
     `target`: `macs=50%`, `params=1.2M`, `size=3MB`, `latency=8ms`, several limits with commas, several levels as a
     list.
     What ranks units is chosen to suit where it is not given (`ranking.py`): with data `energy`, by what each saves of
-    what the target limits, otherwise `magnitude`. `normalisation`, `scope` and the bounds are as in `allocate`, `per`
-    too, with "unit" for no cost; `freeze` and `engine` as in `trace`, `reduction` and `hessian` as in `score`.
+    what the target limits, otherwise `magnitude`. So is `solver`, which chooses widths: "milp", integer programmes, for
+    a target of time where scores are losses and neither `scope` nor `per` asks for another order, otherwise "greedy",
+    units that leave in one order. `normalisation`, `scope` and the bounds are as in `allocate`, `per` too, with "unit"
+    for no cost; `freeze` and `engine` as in `trace`, `reduction` and `hessian` as in `score`.
     `data` are batches of inputs, or of inputs and labels, that can be gone through again: for criteria that need them,
     and for `repair`, which looks at no label. With data it is done unless `recover` is False.
     `gates` are the criterion "gates": one number for each unit, or a file of `gate_channels`, for the order in which
@@ -161,11 +162,10 @@ def prune(
     targets = tuple(parse_target(t) if isinstance(t, str) else t for t in wanted)
     if gates is not None and criterion not in (None, GATES):
         raise UnknownName(f"gates were given beside criterion={criterion!r}; leave one of them out")
-    if solver not in SOLVERS:
-        raise UnknownName(f"unknown solver {solver!r}; known: {', '.join(SOLVERS)}")
-    asked = Ranking(GATES if gates is not None else criterion, reduction, hessian, normalisation, scope, per)
+    asked = Ranking(GATES if gates is not None else criterion, reduction, hessian, normalisation, scope, per, solver)
     bounds: Any = {"keep_at_least": keep_at_least, "round_to": round_to}
-    measured = None if curves is None else _measured(curves, asked, solver)
+    measured = None if curves is None else _measured(curves, asked.given)
+    ranking: Any = asked.settled(targets, has_data=data is not None)
     table = read_table(latency_table) if isinstance(latency_table, str | Path) else latency_table
     bounds |= {} if table is None else {"latency_table": table}
     plan = trace(model, example, freeze=freeze, engine=engine)
@@ -176,17 +176,16 @@ def prune(
         choose, uniform = partial(allocate_by_curves, plan, measured.losses, scores, **bounds, is_ordered=True), None
         order = {"criterion": measured.header.criterion, "curves": measured.header.model_dump(exclude=NOT_RECORDED)}
     else:
-        ranking: Any = asked.settled(targets, has_data=data is not None)
         learned = scores_in(gates, plan) if isinstance(gates, str | Path) else gates
         scores = score(
             model, plan, ranking.criterion, seed=seed, data=data, reduction=ranking.reduction,
             hessian=ranking.hessian, gates=learned,
         )  # fmt: skip
         targets = smallest_first(plan, scores, targets, **ranking.allocation, **bounds)
-        choose = partial(SOLVERS[solver], plan, scores, **ranking.allocation, **bounds, is_ordered=True)
+        choose = partial(ALLOCATE[ranking.solver], plan, scores, **ranking.allocation, **bounds, is_ordered=True)
         even = partial(allocate, plan, scores, scope="uniform", keep_at_least=keep_at_least, round_to=round_to)
         uniform = even if ranking.scope == "global" else None
-        order = ranking.recipe | ({} if solver == "greedy" else {"solver": solver})
+        order = ranking.recipe
     levels, held = held_levels(model, example, plan, targets, choose, table, uniform=uniform)
     recipe = {
         **order,
@@ -211,9 +210,9 @@ def prune(
     return pruned.recovered(inputs, seed=seed)
 
 
-def _measured(curves: Curves | str | Path, asked: Ranking, solver: str) -> Curves:
+def _measured(curves: Curves | str | Path, idle: Mapping[str, Any]) -> Curves:
     """Return the curves, read where a path is given, if no option is given that they make idle."""
-    if idle := {**asked.given, **({} if solver == "greedy" else {"solver": solver})}:
+    if idle:
         name, value = next(iter(idle.items()))
         raise UnknownName(
             f"{name}={value!r} means nothing with curves, which hold the order in which units leave and what is lost "

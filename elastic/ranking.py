@@ -3,7 +3,8 @@
 With data the default is `energy`, which needs no labels, otherwise `magnitude`. Scores that estimate a loss can be
 compared between layers as they are, and are worth what they save: no normalisation, per unit of the quantity that the
 target limits. Gates, which were priced while they were learned, are an order already: no normalisation, by unit. All
-others are compared to the mean of their layer, by unit.
+others are compared to the mean of their layer, by unit. Widths are where that order ends, or with a target of time what
+integer programmes choose, since an order can't see that a layer's time falls in stairs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,13 @@ GATES = "gates"
 LOSSES = ("energy", "taylor", "taylor-signed", "hessian")  # what these give is a loss
 Per = Limited | Literal["unit"]
 PER: tuple[str, ...] = ("unit", *LIMITED)
+Solver = Literal["greedy", "milp"]
+SOLVERS: tuple[Solver, ...] = ("greedy", "milp")
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What orders units; None stands for what suits the others."""
+    """What orders units, and what chooses widths by that; None stands for what suits the others."""
 
     criterion: str | Criterion | None = None
     reduction: Reduction | None = None
@@ -31,6 +34,7 @@ class Ranking:
     normalisation: Normalisation | None = None
     scope: Scope | Mapping[str, float] | None = None
     per: Per | None = None
+    solver: Solver | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -40,12 +44,16 @@ class Ranking:
     def settled(self, targets: Sequence[Target], *, has_data: bool) -> "Ranking":
         """Return the same with every option, for levels of these targets.
 
-        Raises UnknownName for a `per` that nothing goes by.
+        Raises UnknownName for a `per` that nothing goes by, and for an unknown solver.
         """
         if self.per is not None and self.per not in PER:
             raise UnknownName(f"unknown per={self.per!r}; known: {', '.join(PER)}")
+        if self.solver is not None and self.solver not in SOLVERS:
+            raise UnknownName(f"unknown solver {self.solver!r}; known: {', '.join(SOLVERS)}")
         criterion = self.criterion or ("energy" if has_data else "magnitude")
         is_loss = criterion in LOSSES
+        is_free = self.scope in (None, "global") and self.per is None  # neither asks for an order of its own
+        is_timed = any(target.needs_latency for target in targets)
         return Ranking(
             criterion,
             self.reduction or "sum",
@@ -53,6 +61,7 @@ class Ranking:
             self.normalisation or ("none" if is_loss or criterion == GATES else "mean"),
             "global" if self.scope is None else self.scope,
             self.per or (targets[0].limits[0].quantity if is_loss and targets else "unit"),  # type: ignore[arg-type]
+            self.solver or ("milp" if is_loss and is_free and is_timed else "greedy"),
         )
 
     @property

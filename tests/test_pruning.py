@@ -119,7 +119,7 @@ def test_the_recipe_says_how_the_levels_came_to_be(model):
     pruned = elastic.prune(model, EXAMPLE, target="macs=50%", criterion="random", seed=7, freeze=["layer1.*"])
     assert pruned.recipe == {
         "criterion": "random", "reduction": "sum", "targets": ["macs=50%"],
-        "normalisation": "mean", "scope": "global", "per": "unit",
+        "normalisation": "mean", "scope": "global", "per": "unit", "solver": "greedy",
         "keep_at_least": 1, "round_to": 1,
         "freeze": ["layer1.*"], "engine": "elastic", "seed": 7,
     }  # fmt: skip
@@ -240,6 +240,25 @@ def test_a_target_of_time_is_measured_beside_the_whole_network(model, table, tim
     told = pruned.recipe["latency"]
     assert (told["runtime"], told["threads"], told["batch"]) == ("eager", 1, 64)
     assert [each["target"] for each in told["measured"]] == ["latency=80%"]
+
+
+@pytest.mark.parametrize(
+    ("options", "solver"),
+    [
+        ({}, "milp"),
+        ({"criterion": "taylor"}, "milp"),
+        ({"scope": "global"}, "milp"),
+        ({"solver": "greedy"}, "greedy"),
+        ({"criterion": "magnitude"}, "greedy"),  # no loss: whole layers would be emptied
+        ({"scope": "uniform"}, "greedy"),
+        ({"per": "macs"}, "greedy"),
+        ({"target": "macs=50%"}, "greedy"),
+    ],
+)
+def test_a_target_of_time_is_for_the_programmes_where_scores_are_losses(model, table, timed_shortly, options, solver):
+    images = [(torch.randn(8, *EXAMPLE.shape[1:]), torch.arange(8) % 10)]
+    asked = {"target": "latency=80%", "latency_table": table, "data": images, "recover": False, **options}
+    assert elastic.prune(model, EXAMPLE, **asked).recipe["solver"] == solver
 
 
 def test_a_table_of_another_shape_is_refused(model, table):
