@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli import options
+from elastic.cli.forecasting import open_table, tell_times
 from elastic.cli.groups import takes_groups
 from elastic.cli.printing import Steps, count, note, say, show, table
 from elastic.sizes import parse_size, size_text
 
 if TYPE_CHECKING:
     from elastic.cli.networks import Opened
-    from elastic.latency import Table
     from elastic.pruning import Pruned
 
 
@@ -128,7 +128,7 @@ def prune(
         learned_from = _learned_from(
             opened, data, calibration, batch, seed, download, recover or criterion in NEED_DATA
         )
-    table = None if latency_table is None else _table(latency_table, opened, bounds.asked, engine)
+    table = None if latency_table is None else open_table(latency_table, opened, bounds.asked, engine, len(targets))
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", NoInformation)
         pruned = pruning.prune(
@@ -136,7 +136,7 @@ def prune(
             normalisation=normalisation, scope=shares or scope, per=per,  # type: ignore[arg-type]
             **bounds.asked, engine=engine, seed=seed,
             reduction=reduction, hessian=hessian, data=learned_from, recover=False, curves=curves,  # type: ignore[arg-type]
-            gates=gates, latency_table=table, solver=solver,  # type: ignore[arg-type]
+            gates=gates, latency_table=table, solver=solver, progress=tell_times,  # type: ignore[arg-type]
         )  # fmt: skip
     for warning in told:
         note(f"note: {warning.message}")
@@ -204,28 +204,6 @@ def _learned_from(
             raise
         note(f"note: units are ranked without images, and the network is not repaired: {reason}")
         return None
-
-
-def _table(path: Path, opened: "Opened", bounds: dict[str, Any], engine: str) -> "Table":
-    """Return a table of this device, and tell what can be reached with it before anything takes long."""
-    import numpy as np
-
-    from elastic.allocation import least_cost
-    from elastic.latency import read_table
-    from elastic.tracing import trace
-
-    table = read_table(path)
-    freeze = bounds.get("freeze", ())
-    room = {name: value for name, value in bounds.items() if name != "freeze"}
-    plan = trace(opened.model, opened.example, freeze=freeze, engine=engine)
-    whole = 1e3 * float(table.predict(np.ones(plan.units, bool), plan))
-    least = least_cost(plan, **room, latency_table=table)["latency"] / 1e6
-    header = table.header
-    note(
-        f"{header.runtime}, {header.threads} threads, batch {header.shape[0]}: whole {whole:.3g} ms, least reachable "
-        f"{least:.3g} ms ({least / whole:.1%}), as the table predicts"
-    )
-    return table
 
 
 def _cost(pruned: Any, level: int) -> dict[str, Any]:

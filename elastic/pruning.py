@@ -135,6 +135,7 @@ def prune(
     curves: Curves | str | Path | None = None,
     latency_table: Table | str | Path | None = None,
     solver: Solver | None = None,
+    progress: Callable[[Sequence[Held | None]], None] | None = None,
 ) -> Pruned:
     """Return the model cut to each target; the model itself stays as it is.
 
@@ -151,6 +152,7 @@ def prune(
     its gates closed.
     `curves` are what `measure_curves` gave, or its file: widths are then those of `allocate_by_curves`, with the scores
     that were measured with, and all that ranks units is left out.
+    With a target of time `progress` is told what was measured of each cut, level by level, until they hold.
 
     Raises what `trace`, `score`, `allocate`, `repair` raise, DataError if there is nothing to recover on, UnknownName
     for gates beside another criterion, PlanMismatch if their file is of another network; with curves what `read_curves`
@@ -186,7 +188,7 @@ def prune(
         even = partial(allocate, plan, scores, scope="uniform", keep_at_least=keep_at_least, round_to=round_to)
         uniform = even if ranking.scope == "global" else None
         order = ranking.recipe
-    levels, held = held_levels(model, example, plan, targets, choose, table, uniform=uniform)
+    levels, held = held_levels(model, example, plan, targets, choose, table, uniform=uniform, progress=progress)
     recipe = {
         **order,
         "targets": [str(t) for t in targets],

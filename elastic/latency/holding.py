@@ -19,6 +19,7 @@ LOW, HIGH = 0.97, 1.02  # of a target: between these a network holds it
 AIM = 0.995  # of a target: what a correction aims at
 
 Allocate = Callable[..., LevelArray]  # as `elastic.allocation.allocate` is for a plan: `target`, and maybe `efficiency`
+Progress = Callable[[Sequence["Held | None"]], None]  # takes what was measured of each level, smallest first
 Measure = Callable[[LevelArray], Sequence[float]]  # seconds of each level, smallest first; the whole network's last
 
 
@@ -49,10 +50,12 @@ class Held:
         return 0.0 if self.uniform is None else self.seconds / self.uniform - 1
 
 
-def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tuple[LevelArray, tuple[Held | None, ...]]:
+def hold(
+    allocate: Allocate, measure: Measure, targets: Sequence[Target], progress: Progress | None = None
+) -> tuple[LevelArray, tuple[Held | None, ...]]:
     """Return levels whose measured times hold the targets, and what was measured; None for targets without a time.
 
-    After `TIMES` cuts it is the one that misses least.
+    After `TIMES` cuts it is the one that misses least. `progress` is told what was measured of each cut.
 
     Raises what `allocate` raises for targets that can't be reached.
     """
@@ -66,6 +69,8 @@ def hold(allocate: Allocate, measure: Measure, targets: Sequence[Target]) -> tup
             break  # the correction asks for more than can leave
         seconds = measure(levels)
         held = tuple(_held(target, seconds, level, cuts) for level, target in enumerate(targets))
+        if progress is not None:
+            progress(held)
         missed = max(_missed(each.off) for each in held if each is not None)
         if missed < least:
             best, least = (levels, held), missed

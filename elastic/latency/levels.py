@@ -1,6 +1,6 @@
 """Levels: the networks of a plan's levels, timed beside the whole one as a latency table was measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from elastic.costs import CostModel
 from elastic.errors import LatencyMismatch
-from elastic.latency.holding import Allocate, Held, Measure, hold, warn
+from elastic.latency.holding import TIMES, Allocate, Held, Progress, hold, warn
 from elastic.latency.runtimes import threads_of
 from elastic.latency.subnetworks import Subnetworks
 from elastic.latency.table import Header, Table
@@ -22,6 +22,7 @@ from elastic.tracing import Example
 
 RUNS, LEAST_SECONDS = 15, 1.0  # of each network
 EFFICIENCIES = (1.0, 1.05, 1.1)  # asked for one after the other, until none is slower than a uniform cut
+CUTS = TIMES * len(EFFICIENCIES)  # at most
 
 Levels = tuple[LevelArray, tuple[Held | None, ...]]
 
@@ -34,8 +35,9 @@ def held_levels(
     allocate: Allocate,
     table: Table | None,
     uniform: Allocate | None = None,
+    progress: Progress | None = None,
 ) -> Levels:
-    """Return levels that hold targets, those of time by measurement, and what was measured.
+    """Return levels that hold targets, those of time by measurement, and what was measured; `progress` as of `hold`.
 
     With `uniform`, another `allocate`, each level is timed beside a uniform cut of its MACs, and where one takes longer
     `allocate` is asked for more `efficiency` than the table says is enough.
@@ -47,17 +49,18 @@ def held_levels(
     header, whole = table.header, np.zeros(plan.units, np.uint8)
     how: dict[str, Any] = {"runtime": header.runtime, "threads": header.threads, "runs": RUNS, "clock": None}
     networks = Subnetworks(model, batch_of(example, header), plan, reference=whole, **how)
-    measure = partial(measure_levels, networks)
-    if uniform is None:
-        best = hold(allocate, measure, targets)
-    else:
-        best = _keeping_up(networks, measure, allocate, uniform, targets)
+    holding = partial(hold, measure=partial(measure_levels, networks), targets=targets, progress=progress)
+    best = holding(allocate) if uniform is None else _keeping_up(networks, holding, allocate, uniform, targets)
     warn(best[1])
     return best
 
 
 def _keeping_up(
-    networks: Subnetworks, measure: Measure, allocate: Allocate, uniform: Allocate, targets: Sequence[Target]
+    networks: Subnetworks,
+    holding: Callable[[Allocate], Levels],
+    allocate: Allocate,
+    uniform: Allocate,
+    targets: Sequence[Target],
 ) -> Levels:
     """Return levels of the least efficiency for which none is slower than a uniform cut, or nearest to that."""
     tried, firsts = list[Levels](), list[LevelArray]()
@@ -66,7 +69,7 @@ def _keeping_up(
         firsts.append(asked(target=tuple(targets)))
         if any(np.array_equal(firsts[-1], other) for other in firsts[:-1]):
             continue
-        levels, held = hold(asked, measure, targets)
+        levels, held = holding(asked)
         tried.append((levels, _beside_uniform(networks, levels, held, uniform)))
         if all(each.slower <= 0 for each in filter(None, tried[-1][1])):
             break
@@ -109,6 +112,11 @@ def _seconds(networks: Subnetworks, cuts: Mapping[Any, LevelArray]) -> dict[Any,
         calls = {name: networks.call(levels) for name, levels in cuts.items()}
         calls["reference"] = networks.reference
         return median_seconds(calls, runs=networks.runs, at_least_seconds=LEAST_SECONDS, clock=networks.clock)
+
+
+def forecast(whole: float, levels: int) -> float:
+    """Return about how many seconds it takes to time a cut to so many levels, with a network of `whole` seconds."""
+    return (levels + 1) * max(LEAST_SECONDS, RUNS * whole)
 
 
 def batch_of(example: Example, header: Header) -> Tensor:

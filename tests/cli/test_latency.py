@@ -74,6 +74,8 @@ def test_prune_to_a_time_tells_what_was_measured(net, elastic, timed_shortly):
     done = elastic(f"{how} --target latency=80% --target macs=30% -o fast.safetensors")
     assert done.code == 0, done.err
     assert "least reachable" in done.err
+    assert "each cut is timed for about" in done.err
+    assert "of the whole network's time" in done.err
     assert "of whole" in done.out
     rows = elastic(f"{how} --target latency=80% --solver milp -o best.safetensors --json").json["levels"]
     assert rows[0]["ms"] > 0

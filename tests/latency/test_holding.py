@@ -40,6 +40,15 @@ def test_a_prediction_that_is_off_is_corrected(shown, text):
     assert held.asked == pytest.approx(0.5 * WHOLE)
 
 
+def test_each_measurement_is_told_as_it_is_made():
+    machine, told = Machine(lambda share: 1.2 * share), []
+    targets = [parse_target("macs=20%"), parse_target("latency=50%")]
+    _, held = hold(machine.allocate, machine.measure, targets, told.append)
+    assert [each and each.cuts for _, each in told] == list(range(1, len(machine.asked) + 1))
+    assert told[-1] == held
+    assert {each for each, _ in told} == {None}
+
+
 def test_what_holds_is_not_cut_again():
     machine = Machine(lambda share: share)
     _, (held,) = hold(machine.allocate, machine.measure, [parse_target("latency=50%")])

@@ -35,7 +35,10 @@ class Machine:
         return found | slow | {"reference": 1e-9 * self.costs.dense["latency"]}
 
     def levels(self):
-        return levels._keeping_up(self, partial(levels.measure_levels, self), self.allocate, self.uniform, TARGETS)
+        return levels._keeping_up(self, self.holding, self.allocate, self.uniform, TARGETS)
+
+    def holding(self, allocate):
+        return hold(allocate, partial(levels.measure_levels, self), TARGETS)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +51,7 @@ def test_what_keeps_up_is_asked_for_no_more_macs():
     found, (held,) = machine.levels()
     assert held.seconds <= held.uniform
     assert set(machine.asked) == {1.0}
-    alone, _ = hold(machine.allocate, partial(levels.measure_levels, machine), TARGETS)
+    alone, _ = machine.holding(machine.allocate)
     assert np.array_equal(found, alone)
 
 
@@ -57,7 +60,7 @@ def test_where_a_uniform_cut_is_faster_the_one_nearest_to_it_is_taken(name):
     machine = Machine(name, 3.0)
     _, (held,) = machine.levels()
     assert max(machine.asked) > 1.0
-    first = hold(machine.allocate, partial(levels.measure_levels, machine), TARGETS)
+    first = machine.holding(machine.allocate)
     (alone,) = levels._beside_uniform(machine, *first, machine.uniform)
     assert held.seconds / held.uniform <= alone.seconds / alone.uniform
 
@@ -67,3 +70,8 @@ def test_that_a_uniform_cut_stays_faster_is_said(caplog):
     warn(held)
     assert "latency=60%: a uniform cut of as many MACs takes" in caplog.text
     assert "with scope=uniform it is that" in caplog.text
+
+
+def test_how_long_a_cut_is_timed_is_told_before():
+    assert levels.forecast(0.001, 2) == 3 * levels.LEAST_SECONDS
+    assert levels.forecast(2.0, 1) == pytest.approx(2 * levels.RUNS * 2.0)
