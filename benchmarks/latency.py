@@ -103,7 +103,7 @@ def once(
         found[name] = seconds({"whole": model, "other": network}, example, runtime, asked.threads)
         shares[name] = found[name]["other"] / found[name]["whole"]
     of_macs = macs / pruned.cost(1).macs
-    held_at = held.seconds / held.whole
+    held_at = {"cut": held.seconds / held.whole, "uniform": held.uniform / held.whole}
     return {"seconds": found, "shares": shares, "macs": of_macs, "cuts": held.cuts, "held": held_at}
 
 

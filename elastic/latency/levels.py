@@ -21,7 +21,8 @@ from elastic.targets import Target
 from elastic.tracing import Example
 
 RUNS, LEAST_SECONDS = 15, 1.0  # of each network
-EFFICIENCIES = (1.0, 1.05, 1.1)  # asked for one after the other, until none is slower than a uniform cut
+EFFICIENCIES = (1.03, 1.06, 1.1)  # asked for one after the other, until all are faster than uniform cuts
+MARGIN = 0.01  # of a uniform cut's time: what is faster by less may be slower when it is measured again
 CUTS = TIMES * len(EFFICIENCIES)  # at most
 
 Levels = tuple[LevelArray, tuple[Held | None, ...]]
@@ -39,8 +40,8 @@ def held_levels(
 ) -> Levels:
     """Return levels that hold targets, those of time by measurement, and what was measured; `progress` as of `hold`.
 
-    With `uniform`, another `allocate`, each level is timed beside a uniform cut of its MACs, and where one takes longer
-    `allocate` is asked for more `efficiency` than the table says is enough.
+    With `uniform`, another `allocate`, each level is timed beside a uniform cut of its MACs, and where one is not
+    faster by a margin `allocate` is asked for more `efficiency` than the table says is enough.
 
     Raises what `allocate` raises, LatencyMismatch for an example of another shape than the table's.
     """
@@ -62,7 +63,7 @@ def _keeping_up(
     uniform: Allocate,
     targets: Sequence[Target],
 ) -> Levels:
-    """Return levels of the least efficiency for which none is slower than a uniform cut, or nearest to that."""
+    """Return levels of the least efficiency for which all are faster than uniform cuts, or nearest to that."""
     tried, firsts = list[Levels](), list[LevelArray]()
     for efficiency in EFFICIENCIES:
         asked = cache(partial(allocate, efficiency=efficiency))  # what is looked at first is what `hold` begins with
@@ -71,7 +72,7 @@ def _keeping_up(
             continue
         levels, held = holding(asked)
         tried.append((levels, _beside_uniform(networks, levels, held, uniform)))
-        if all(each.slower <= 0 for each in filter(None, tried[-1][1])):
+        if all(each.slower <= -MARGIN for each in filter(None, tried[-1][1])):
             break
     return min(tried, key=_worst)
 

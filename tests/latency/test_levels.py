@@ -50,7 +50,7 @@ def test_what_keeps_up_is_asked_for_no_more_macs():
     machine = Machine("residual", 0.9)
     found, (held,) = machine.levels()
     assert held.seconds <= held.uniform
-    assert set(machine.asked) == {1.0}
+    assert set(machine.asked) == {levels.EFFICIENCIES[0]}
     alone, _ = machine.holding(machine.allocate)
     assert np.array_equal(found, alone)
 
@@ -59,7 +59,7 @@ def test_what_keeps_up_is_asked_for_no_more_macs():
 def test_where_a_uniform_cut_is_faster_the_one_nearest_to_it_is_taken(name):
     machine = Machine(name, 3.0)
     _, (held,) = machine.levels()
-    assert max(machine.asked) > 1.0
+    assert max(machine.asked) > levels.EFFICIENCIES[0]
     first = machine.holding(machine.allocate)
     (alone,) = levels._beside_uniform(machine, *first, machine.uniform)
     assert held.seconds / held.uniform <= alone.seconds / alone.uniform
