@@ -51,7 +51,7 @@ def test_what_keeps_up_is_asked_for_no_more_macs():
     found, (held,) = machine.levels()
     assert held.seconds <= held.uniform
     assert set(machine.asked) == {levels.EFFICIENCIES[0]}
-    alone, _ = machine.holding(machine.allocate)
+    alone, _ = machine.holding(partial(machine.allocate, efficiency=levels.EFFICIENCIES[0]))
     assert np.array_equal(found, alone)
 
 
@@ -63,6 +63,14 @@ def test_where_a_uniform_cut_is_faster_the_one_nearest_to_it_is_taken(name):
     first = machine.holding(machine.allocate)
     (alone,) = levels._beside_uniform(machine, *first, machine.uniform)
     assert held.seconds / held.uniform <= alone.seconds / alone.uniform
+
+
+def test_what_is_faster_by_less_than_the_margin_is_asked_for_more_macs(monkeypatch):
+    monkeypatch.setattr(levels, "MARGIN", 0.99)
+    machine = Machine("residual", 0.9)
+    _, (held,) = machine.levels()
+    assert held.seconds <= held.uniform
+    assert set(machine.asked) == set(levels.EFFICIENCIES)
 
 
 def test_that_a_uniform_cut_stays_faster_is_said(caplog):
