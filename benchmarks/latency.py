@@ -4,9 +4,9 @@
     python benchmarks/latency.py --table docs/latency-table.md
 
 target: a network of 224 px, batch 1, random weights, is profiled (20 further sub-networks only check predictions), and
-pruned to `latency=60%` by its energy on photographs, three times; cut and a uniform cut of the same MACs are then
-timed anew, each in turns with the whole. accuracy: checkpoints of CIFAR-10 are pruned without training, energy and
-repair, to shares of its time and to shares of its MACs, and by torch-pruning to the same MACs; all are timed in turns.
+pruned to `latency=60%` by its energy on photographs, three times; whole, cut and a uniform cut of the same MACs are
+then timed anew, in turns. accuracy: checkpoints of CIFAR-10 are pruned without training, energy and repair, to shares
+of its time and to shares of its MACs, and by torch-pruning to the same MACs; all are timed in turns.
 Tables of latency are kept in the folder; what has a record is not measured again, and a table that was begun goes on.
 """
 
@@ -97,11 +97,9 @@ def once(
     macs = pruned.cost().macs
     uniform = allocate(pruned.plan, pruned.scores, target=f"macs={macs}", scope="uniform")
     state = cut(model.state_dict(), pruned.plan, uniform)
-    others = {"cut": pruned.level(0), "uniform": fitted(model, state, pruned.plan.sizes(uniform))}
-    found, shares = {}, {}
-    for name, network in others.items():
-        found[name] = seconds({"whole": model, "other": network}, example, runtime, asked.threads)
-        shares[name] = found[name]["other"] / found[name]["whole"]
+    networks = {"whole": model, "cut": pruned.level(0), "uniform": fitted(model, state, pruned.plan.sizes(uniform))}
+    found = seconds(networks, example, runtime, asked.threads)
+    shares = {name: found[name] / found["whole"] for name in ("cut", "uniform")}
     of_macs = macs / pruned.cost(1).macs
     held_at = {"cut": held.seconds / held.whole, "uniform": held.uniform / held.whole}
     return {"seconds": found, "shares": shares, "macs": of_macs, "cuts": held.cuts, "held": held_at}
