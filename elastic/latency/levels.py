@@ -21,8 +21,8 @@ from elastic.targets import Target
 from elastic.tracing import Example
 
 RUNS, LEAST_SECONDS = 15, 1.0  # of each network
-EFFICIENCIES = (1.03, 1.06, 1.1)  # asked for one after the other, until all are faster than uniform cuts
-MARGIN = 0.02  # of a uniform cut's time: what is faster by less may be slower when it is measured again
+EFFICIENCIES = (1.0, 1.05, 1.1)  # asked for one after the other, until all are faster than uniform cuts
+MARGIN = 0.03  # of a uniform cut's time: what is faster by less may be slower when it is measured again
 CUTS = TIMES * len(EFFICIENCIES)  # at most
 
 Levels = tuple[LevelArray, tuple[Held | None, ...]]
@@ -74,12 +74,12 @@ def _keeping_up(
         tried.append((levels, _beside_uniform(networks, levels, held, uniform)))
         if all(each.slower <= -MARGIN for each in filter(None, tried[-1][1])):
             break
-    return min(tried, key=_worst)
+    return min(tried, key=_missed)
 
 
-def _worst(one: Levels) -> tuple[float, float]:
-    held = [each for each in one[1] if each is not None]
-    return max(each.over for each in held), max(each.slower for each in held)
+def _missed(one: Levels) -> float:
+    """Return by what share a level takes too long, for its target or beside a uniform cut, at most."""
+    return max(max(each.over, each.slower + MARGIN) for each in one[1] if each is not None)
 
 
 def _beside_uniform(

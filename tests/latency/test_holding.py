@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from elastic.errors import TargetError
-from elastic.latency.holding import HIGH, LOW, TIMES, hold, warn
+from elastic.latency.holding import AIM, HIGH, LOW, TIMES, hold, warn
 from elastic.targets import parse_target
 
 WHOLE = 0.1  # seconds
@@ -53,6 +53,15 @@ def test_what_holds_is_not_cut_again():
     machine = Machine(lambda share: share)
     _, (held,) = hold(machine.allocate, machine.measure, [parse_target("latency=50%")])
     assert held.cuts == 1
+
+
+def test_what_holds_by_chance_alone_is_cut_again():
+    machine, shown = Machine(lambda share: share), iter([1.0, 1.2, *[1.1] * 9])
+    machine.shown = lambda share: next(shown) * share
+    _, (held,) = hold(machine.allocate, machine.measure, [parse_target("latency=50%")])
+    assert held.cuts == 2
+    assert machine.asked == [[0.5], [pytest.approx(0.5 * AIM / 1.1)]]
+    assert held.off == pytest.approx(AIM)
 
 
 def test_each_level_is_corrected_by_itself_and_others_stay():
