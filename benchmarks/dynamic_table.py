@@ -12,17 +12,17 @@ HEAD = (
 GATED = {"resnet20_cifar10": "both convolutions of each block of ResNet-20", "vgg6_bn_cifar10": "VGG-6 but its first"}
 SAID = (
     "At half of the MACs of the whole network channel gates have 91.32, 0.41 below it (0.7 was aimed at), after an "
-    "hour on two cores: in a network that is cut to 67 % of its MACs first, with base paths that read half of the "
-    "channels (`--levels macs=67% --parts 2 --bases strongest --budgets 0.497 --epochs 14 --learning-rate 0.05 --ramp"
-    " 0.5 --threads 2`). The same checkpoint cut to 50 % for good has 90.52 after 8 epochs, to 75 % 91.44 "
-    "(nested.md). Both the 67 % and the half were chosen by trainings of 200 steps, judged on training images that "
-    "were left out. With base paths of a quarter, as in the other rows, the network of 75 % had 90.88, 90.96 and "
-    "91.00 after 10 (2.04 times fewer), 14 and 22 epochs; that of 70 %, taught by ResNet-56 and with averaged "
-    "weights, 90.66 after 11. In the whole network gates have to close more, and in the fewer epochs that they had "
-    "they lose more. Base paths that read the strongest channels, and gates that are open at first, came nearer than "
-    "the first channels and half-open gates. In ResNet-20 the second convolutions of blocks lead to no activation, so"
-    " a low sum does not say that nothing is lost: in the first stage of that network 52 to 68 % of their gates stay "
-    "open, 9 to 13 % of the others."
+    "hour on two cores of an Intel Xeon (all else ran on an AMD EPYC, which is slower): in a network that is cut to "
+    "67 % of its MACs first, with base paths that read half of the channels (`--levels macs=67% --parts 2 --bases "
+    "strongest --budgets 0.497 --epochs 14 --learning-rate 0.05 --ramp 0.5 --threads 2`). The same checkpoint cut to "
+    "50 % for good has 90.52 after 8 epochs, to 75 % 91.44 (nested.md). Both the 67 % and the half were chosen by "
+    "trainings of 200 steps, judged on training images that were left out. With base paths of a quarter, as in the "
+    "other rows, the network of 75 % had 90.88, 90.96 and 91.00 after 10 (2.04 times fewer), 14 and 22 epochs; that "
+    "of 70 %, taught by ResNet-56 and with averaged weights, 90.66 after 11. In the whole network gates have to close"
+    " more, and in the fewer epochs that they had they lose more. Base paths that read the strongest channels, and "
+    "gates that are open at first, came nearer than the first channels and half-open gates. In ResNet-20 the second "
+    "convolutions of blocks lead to no activation, so a low sum does not say that nothing is lost: in the first stage"
+    " of that network 52 to 68 % of their gates stay open, 9 to 13 % of the others."
 )
 PUBLISHED = (
     ("channel gating, ResNet-18, CIFAR-10", "94.56", "0.04", "", "", "5.49 (FLOPs)", ""),
