@@ -14,6 +14,8 @@ from pathlib import Path
 from isolated import GIB, ROOT, Record
 from zoo_models import Case
 
+from elastic.latency.machine import this_machine
+
 
 def arguments(description: str, out: str, seconds: float) -> argparse.ArgumentParser:
     """Return the options that both benchmarks have."""
@@ -80,7 +82,8 @@ def setting(packages: Sequence[str], records: Iterable[Mapping[str, str]], threa
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     days = sorted({record["date"] for record in records})
     commits = ", ".join(sorted({record[key] for record in records for key in ("commit", "checked") if key in record}))
-    processors = " and ".join(sorted({record.get("processor") or _processor() for record in records}))
+    here = this_machine("eager").processor
+    processors = " and ".join(sorted({record.get("processor") or here for record in records}))
     return (
         f"{processors}, {cores} cores (shared), {gib:.0f} GiB, {platform.system()}, CPU only, {threads}; "
         f"Python {platform.python_version()}, {versions}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
@@ -98,13 +101,8 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def provenance() -> Record:
     """Return the processor, the day and the commit, with a plus if what is measured differs from it."""
     commit = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "elastic") else "")
-    return {"processor": _processor(), "date": date.today().isoformat(), "commit": commit}
+    return {"processor": this_machine("eager").processor, "date": date.today().isoformat(), "commit": commit}
 
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
