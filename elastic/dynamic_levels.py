@@ -38,6 +38,7 @@ def gate_levels_dynamically(
     progress: Callable[[str, Moment], None] | None = None,
     report: Callable[[str, Epoch], None] | None = None,
     training: Mapping[str, Any] | None = None,
+    settling: Callable[[float], None] | None = None,
     overwrite: bool = False,
     **of_trace: Any,
 ) -> dict[str, tuple[Epoch, ...]]:
@@ -48,8 +49,8 @@ def gate_levels_dynamically(
     largest level as their teacher, and are the level's own. `example` is of the size that the file says unless one is
     given. So many images for `calibration`. `network` gives that of a level, for a file that names none; `measure` the
     accuracy of a network on images, for the file, which then says too what was computed for them. `keep`, `log`,
-    `progress` and `report` are as in `gate_channels`, `training` other options of `train`, the rest those of `trace`.
-    Of several processes the first alone writes.
+    `progress` and `report` are as in `gate_channels`, `training` other options of `train`, `settling` as in
+    `gate_channels_dynamically`, the rest those of `trace`. Of several processes the first alone writes.
 
     Raises GatedLevel for a level with gates already, InvalidBits for one of few bits, OutputExists before any work,
     FileFormatError for a file that says nothing of its input, where no example is given, and what
@@ -58,7 +59,7 @@ def gate_levels_dynamically(
     gating, image = gating or ChannelGating(), example_of_file(path) if example is None else example
 
     def remake(model: nn.Module, teacher: nn.Module, how: dict[str, Any]) -> tuple[nn.Module, tuple[Epoch, ...]]:
-        options = {"calibration": calibration, "teacher": teacher, "training": how, **of_trace}
+        options = {"calibration": calibration, "teacher": teacher, "training": how, "settling": settling, **of_trace}
         if isinstance(gating, PrecisionGating):
             found, _, epochs = gate_precision(model, image, dataset, recipe, gating=gating, **options)
         else:

@@ -11,6 +11,7 @@ import typer
 from elastic.cli import options
 from elastic.cli.finishing import finish
 from elastic.cli.gate.files import Files, Folder
+from elastic.cli.printing import note
 from elastic.cli.training import Bars, Resume, Trackers, rows_of, tell
 from elastic.recipes import Recipe
 
@@ -78,7 +79,8 @@ def run(
             file, output, learned, recipe, gating=gating, levels=numbers, calibration=how.calibration,
             example=preprocessing.example(), network=partial(load_level, file, header, own_model=how.model),
             measure=top1, report=lambda name, epoch: tell(epoch, name), progress=bars.show,
-            training={"trackers": how.tracker or ()}, keep=files.keep, log=files.log, overwrite=how.overwrite,
+            training={"trackers": how.tracker or ()}, settling=lambda share: _tell_share(share, gating.budget),
+            keep=files.keep, log=files.log, overwrite=how.overwrite,
         )  # fmt: skip
     if not is_main():
         return
@@ -96,6 +98,11 @@ def run(
     }
     lines = [_line(each.level.name, each.level.metrics) for each in seen]
     finish(output, files, report, result, "what was computed where", how.json, lines)
+
+
+def _tell_share(share: float, budget: float | None) -> None:
+    if budget is not None:
+        note(f"settling thresholds: {100 * share:.2f} % of the cost, for a budget of {100 * budget:g} %")
 
 
 def _line(name: str, metrics: Mapping[str, float]) -> str:

@@ -18,11 +18,18 @@ NEAR = 1e-3  # of the cost: so far below the budget is near enough
 FIRST, FURTHER, BETWEEN = 1e-2, 12, 40  # shifts that are tried: the first, how often four times that, and then between
 
 
-def settle(network: nn.Module, batches: Iterable[Tensor], budget: float, elsewhere: int = 0) -> float:
+def settle(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    budget: float,
+    elsewhere: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> float:
     """Change all thresholds by one number so that the images cost the budget or just below; return the number.
 
     The budget is a share of the cost; each image costs `elsewhere` in layers without gates (`Price.elsewhere`). Without
-    images nothing moves. Counters are at zero afterwards. Raises NothingToGate without gates.
+    images nothing moves. `progress` is told the share that each number that was tried came to. Counters are at zero
+    afterwards. Raises NothingToGate without gates.
     """
     seen, device = list(batches), next(network.parameters()).device
 
@@ -31,7 +38,10 @@ def settle(network: nn.Module, batches: Iterable[Tensor], budget: float, elsewhe
             reset(network)
             for images in seen:
                 network(images.to(device))
-            return in_all(spent(network), elsewhere).share
+            found = in_all(spent(network), elsewhere).share
+        if progress is not None:
+            progress(found)
+        return found
 
     found = _shift(share, budget) if seen else 0.0
     _move(network, found)

@@ -1,6 +1,7 @@
 """`elastic dynamic`: gated levels from the command line, their folder, and what other verbs make of them."""
 
 import json
+import re
 
 import pytest
 
@@ -15,6 +16,7 @@ def test_channel_gates_leave_a_file_and_a_folder_that_other_verbs_know(elastic, 
         f"dynamic channel {net} --level 50% --layers layer*.conv? --budget 0.7 {TRAIN} -o g.safetensors --json"
     )
     assert done.code == 0, done.err
+    assert re.search(r"settling thresholds: \d+\.\d+ % of the cost, for a budget of 70 %", done.err)
     assert [row["level"] for row in done.json["levels"]] == ["macs=25%", "macs=50%-gated", "full"]
     left = {path.name for path in (tmp_path / "g.report").iterdir()}
     assert {

@@ -45,6 +45,14 @@ def test_images_cost_the_budget_or_just_below(kind, begin, budget):
     assert budget - 2 * NEAR <= share(network) <= budget
 
 
+def test_each_share_that_was_tried_is_told():
+    network, told = gated("channel"), []
+    before = share(network)
+    settle(network, BATCHES, 0.7, ELSEWHERE, told.append)
+    assert told[0] == pytest.approx(before)
+    assert any(0.7 - NEAR <= each <= 0.7 for each in told)
+
+
 def test_one_number_moves_all_thresholds():
     network = gated("channel")
     before = [threshold.detach().clone() for threshold in thresholds(network)]

@@ -1,6 +1,6 @@
 """Gate channels dynamically: learn where convolutions have to read all of their channels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -31,13 +31,15 @@ def gate_channels_dynamically(
     calibration: int = CALIBRATION,
     teacher: nn.Module | None = None,
     training: Mapping[str, Any] | None = None,
+    settling: Callable[[float], None] | None = None,
     **of_trace: Any,
 ) -> tuple[nn.Module, Price, tuple[Epoch, ...]]:
     """Return a copy of the model with trained channel gates, the price by which they learned, and the epochs.
 
     A budget is a share of the network's MACs. So many images, not augmented, settle the norms that decide, and after
     the training the thresholds, all by one number, so that these images cost just the budget. The teacher is the model
-    itself unless another is given. `training` are options of `train`, all others those of `trace`.
+    itself unless another is given. `training` are options of `train`, `settling` is told what is computed while
+    thresholds are settled, as a share of the cost, all others are options of `trace`.
 
     Raises TargetError for a budget below what is always computed, and what `trace`, `channel_gated` and `train` raise.
     """
@@ -51,5 +53,5 @@ def gate_channels_dynamically(
     guide = None if recipe.distil == 0 else teacher or whole
     epochs = train(network.requires_grad_(True), dataset, recipe, teacher=guide, hook=hook, **(training or {}))
     if gating.budget is not None:
-        settle(network, (images for images, _ in loader), gating.budget, price.elsewhere)
+        settle(network, (images for images, _ in loader), gating.budget, price.elsewhere, settling)
     return network, price, epochs

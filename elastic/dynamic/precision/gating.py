@@ -1,6 +1,6 @@
 """Gate precision: learn where convolutions have to use all bits of their inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,14 +33,16 @@ def gate_precision(
     calibration: int = CALIBRATION,
     teacher: nn.Module | None = None,
     training: Mapping[str, Any] | None = None,
+    settling: Callable[[float], None] | None = None,
     **of_trace: Any,
 ) -> tuple[nn.Module, Price, tuple[Epoch, ...]]:
     """Return a copy of the model with trained precision gates, the price by which they learned, and the epochs.
 
     A budget is a share of the operations of bits that gated layers do with all bits. So many images, not
     augmented, calibrate, and settle the thresholds after the training, all by one number, so that these images cost
-    just the budget. The teacher is the model itself unless another is given. `training` are options of `train`, all
-    others those of `trace`.
+    just the budget. The teacher is the model itself unless another is given. `training` are options of `train`,
+    `settling` is told what is computed while thresholds are settled, as a share of the cost, all others are options of
+    `trace`.
 
     Raises TargetError for a budget below what is always computed, and what `trace`, `precision_gated` and `train`
     raise.
@@ -55,7 +57,7 @@ def gate_precision(
     guide = None if recipe.distil == 0 else teacher or whole
     epochs = train(network.requires_grad_(True), dataset, recipe, teacher=guide, hook=hook, **(training or {}))
     if gating.budget is not None:
-        settle(network, (images for images, _ in loader), gating.budget, price.elsewhere)
+        settle(network, (images for images, _ in loader), gating.budget, price.elsewhere, settling)
     return network, price, epochs
 
 
