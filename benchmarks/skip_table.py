@@ -11,14 +11,14 @@ WAYS = ("skipping", "settled")
 PRODUCTS = ("float32", "int_mm", "quantized")
 SAID = (
     "ResNet-18 at 224 px, float32, random weights, norms folded into convolutions in all networks alike; medians of "
-    "{runs} runs in turns, {clocks} time (`python benchmarks/skip.py`). The 16 convolutions of 3x3 in blocks are "
-    "gated by pixels: the first 1/4 or 1/8 of the input channels are always computed, the rest where a mask is "
-    "open. The stem, the 1x1 convolutions and the classifier are dense. Masks are given, so deciding them is not "
-    "counted; finding open pixels, gathering, products and adding are. Random masks open each pixel on its own, "
-    "correlated ones are smooth noise (independent values 8 pixels apart) above a threshold. Dense is the faster of "
-    "contiguous and channels-last memory; masked computes everything, and multiplies by the mask. Settled opens the "
-    "gates of layers that are slower than dense ones with these masks, as `open_where_slower` does: more is computed, "
-    "in less time. Fewer MACs are those of the whole network, dense / computed."
+    "{runs} runs in turns, {clocks} time (`python benchmarks/skip.py`). The 16 convolutions of 3x3 in blocks are gated"
+    " by pixels: the first {parts} of the input channels are always computed, the rest where a mask is open. The stem,"
+    " the 1x1 convolutions and the classifier are dense. Masks are given, so deciding them is not counted; finding "
+    "open pixels, gathering, products and adding are. Random masks open each pixel on its own, correlated ones are "
+    "smooth noise (independent values 8 pixels apart) above a threshold. Dense is the faster of contiguous and "
+    "channels-last memory; masked computes everything, and multiplies by the mask. Settled opens the gates of layers "
+    "that are slower than dense ones with these masks, as `open_where_slower` does: more is computed, in less time. "
+    "Fewer MACs are those of the whole network, dense / computed."
 )
 
 
@@ -26,10 +26,11 @@ def markdown_page(records: Mapping[str, Record]) -> str:
     """Return what skipping saves, and what is needed to judge it."""
     runs = [record for record in records.values() if "networks" in record]
     clocks = ", ".join(sorted({record["clock"] for record in runs}))
+    parts = " or ".join(f"1/{part}" for part in sorted({record["part"] for record in runs}))
     return "\n\n".join(
         [
             "# What skipping saves",
-            SAID.format(runs=runs[0]["runs"], clocks=clocks),
+            SAID.format(runs=runs[0]["runs"], clocks=clocks, parts=parts),
             setting(PACKAGES, records.values(), "threads as said"),
             "## Networks",
             "Milliseconds of a batch.",
