@@ -51,17 +51,18 @@ class Ranking:
         if self.solver is not None and self.solver not in SOLVERS:
             raise UnknownName(f"unknown solver {self.solver!r}; known: {', '.join(SOLVERS)}")
         criterion = self.criterion or ("energy" if has_data else "magnitude")
-        is_loss = criterion in LOSSES
-        is_free = self.scope in (None, "global") and self.per is None  # neither asks for an order of its own
-        is_timed = any(target.needs_latency for target in targets)
+        is_loss, is_timed = criterion in LOSSES, any(target.needs_latency for target in targets)
+        limited: Any = targets[0].limits[0].quantity if is_loss and targets else "unit"
+        scope, per = "global" if self.scope is None else self.scope, self.per or limited
+        is_plain = scope == "global" and per == limited  # nobody asked for another order
         return Ranking(
             criterion,
             self.reduction or "sum",
             self.hessian or "obd",
             self.normalisation or ("none" if is_loss or criterion == GATES else "mean"),
-            "global" if self.scope is None else self.scope,
-            self.per or (targets[0].limits[0].quantity if is_loss and targets else "unit"),  # type: ignore[arg-type]
-            self.solver or ("milp" if is_loss and is_free and is_timed else "greedy"),
+            scope,
+            per,
+            self.solver or ("milp" if is_loss and is_timed and is_plain else "greedy"),
         )
 
     @property
