@@ -80,7 +80,7 @@ def _result(output: Path, found: "Table") -> dict[str, Any]:
         "fitted": sum(point.role == "fit" for point in found.points),
         "seconds": found.steady(found.whole),
         "errors": None if errors is None else {"median": errors.median, "worst": errors.worst, "of": errors.networks},
-        "layers": [{"layer": name, "seconds": seconds, "step": step} for name, seconds, step in found.layers()],
+        "layers": [{"layer": name, "seconds": seconds, "steps": steps} for name, seconds, steps in found.layers()],
     }
 
 
@@ -88,8 +88,8 @@ def _render(output: Path, found: "Table") -> None:
     layers = found.layers()
     slowest = sorted(layers, key=lambda each: -each[1])[:SLOWEST]
     total = sum(seconds for _, seconds, _ in layers)
-    rows = [[name, f"{1e3 * s:.3f} ms", f"{s / total:.1%}", str(step)] for name, s, step in slowest]
-    table(["layer", "time", "share", "step"], rows)
+    rows = [[name, f"{1e3 * s:.3f} ms", f"{s / total:.1%}", *map(str, steps)] for name, s, steps in slowest]
+    table(["layer", "time", "share", "step of inputs", "of outputs"], rows)
     if len(layers) > len(rows):
         say(f"the {len(rows)} slowest of {len(layers)} layers; time goes on until the next layer begins")
     header, errors = found.header, found.errors

@@ -22,7 +22,7 @@ from elastic.latency.staircases import (
     FEATURES,
     ODD_INPUTS,
     ODD_OUTPUTS,
-    ODD_PRODUCT,
+    ODD_PRODUCTS,
     PRODUCT,
     Staircases,
     features,
@@ -93,9 +93,8 @@ class Predictor:
     def steps(self) -> IntArray:
         """Return the multiple of channels that is fast on each axis, [axes + 1]; 1 where any is."""
         found = np.ones(len(self.sums.fixed), np.int64)
-        counts = self.fitted.staircases.factors[:, [PRODUCT, ODD_PRODUCT, ODD_OUTPUTS, ODD_INPUTS]].any(1)
-        own = np.where(counts, self.fitted.staircases.steps, 1)
-        np.maximum.at(found, self._axes[:, :2], own[:, None])
+        counts = self.fitted.staircases.factors[:, [PRODUCT, *ODD_PRODUCTS, ODD_OUTPUTS, ODD_INPUTS]].any(1, keepdims=True)
+        np.maximum.at(found, self._axes[:, :2], np.where(counts, self.fitted.staircases.steps, 1))
         found[self._last] = 1
         return found
 
@@ -121,7 +120,7 @@ def fit(layers: Sequence[Layer], widths: IntArray, inside: Sequence[Mapping[str,
     if not told.any():
         return _fit_whole(layers, widths, whole)
     names = {layer.name for layer in layers if any(layer.name in found for found in inside)}
-    steps, factors = np.ones(len(layers), np.int64), np.zeros((len(layers), FEATURES))
+    steps, factors = np.ones((len(layers), 2), np.int64), np.zeros((len(layers), FEATURES))
     for number, layer in enumerate(layers):
         if layer.name not in names:
             continue
@@ -139,12 +138,12 @@ def _fit_whole(layers: Sequence[Layer], widths: IntArray, whole: FloatArray) -> 
     used = np.array([[layer.positions] for layer in layers], np.float64)
     taps = np.array([[_taps(layer)] for layer in layers], np.float64)
     scale = np.repeat(used, FEATURES, 1)
-    scale[:, [PRODUCT, ODD_PRODUCT]] *= taps
+    scale[:, [PRODUCT, *ODD_PRODUCTS]] *= taps
     scale[:, CONSTANT] = 1 / len(layers)
-    step, factors = fit_staircase(
-        lambda step: (features(widths, step) * scale).sum(1), int(widths.max()), whole, 1 / whole
+    steps, factors = fit_staircase(
+        lambda steps: (features(widths, steps) * scale).sum(1), int(widths.max()), whole, 1 / whole
     )
-    return Fitted(tuple(layers), Staircases(np.full(len(layers), step), factors * scale), 1.0, 0.0)
+    return Fitted(tuple(layers), Staircases(np.tile(steps, (len(layers), 1)), factors * scale), 1.0, 0.0)
 
 
 def _taps(layer: Layer) -> int:

@@ -1,13 +1,14 @@
 """Staircases: the seconds of a layer over its widths, fitted to what was measured.
 
 A layer's seconds are a sum, with factors that are not negative, of 1, its outputs, its inputs, the width of what comes
-behind it, and inputs times outputs. Kernels take channels in blocks: widths are rounded up to a step, and widths that
-are no multiple of it may be dearer in themselves, as where a runtime leaves its blocked layout for them. Which step it
-is decides what predicts points that were left out best.
+behind it, and inputs times outputs. Kernels take channels in blocks: widths are rounded up to a step, inputs to one and
+outputs to another, and widths that are no multiple of it may be dearer in themselves, as where a runtime leaves its
+blocked layout for them. Which steps they are decides what predicts points that were left out best.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -16,16 +17,17 @@ from elastic.plan import IntArray
 
 STEPS = (1, 4, 8, 16, 32, 64)
 FOLDS = 5
-BETTER = 0.9  # of the error of single channels: what a larger step must not exceed
-FEATURES = 8
-CONSTANT, OUTPUTS, INPUTS, BEHIND, PRODUCT, ODD_PRODUCT, ODD_OUTPUTS, ODD_INPUTS = range(FEATURES)
+BETTER = 0.9  # of the error of single channels, or of one step for both sides: what others must not exceed
+NOTHING = 1e-12  # of the squared seconds: errors below that are rounding
+FEATURES = 9
+CONSTANT, OUTPUTS, INPUTS, BEHIND, PRODUCT, ODD_OUTPUTS, ODD_INPUTS, *ODD_PRODUCTS = range(FEATURES)
 
 
 @dataclass(frozen=True, eq=False)
 class Staircases:
-    """Seconds of layers over their widths: a step, and a factor for each feature, for every layer."""
+    """Seconds of layers over their widths: two steps, and a factor for each feature, for every layer."""
 
-    steps: IntArray  # [layers]
+    steps: IntArray  # [layers, 2], of inputs and of outputs
     factors: FloatArray  # [layers, features]
 
     def seconds(self, widths: IntArray) -> FloatArray:
@@ -41,9 +43,9 @@ class Staircases:
         return np.stack([by_inputs, by_outputs, np.broadcast_to(self.factors[:, BEHIND], inputs.shape)], -1)
 
 
-def features(widths: IntArray, steps: IntArray | int) -> FloatArray:
-    """Return the features of widths [..., 3]: inputs, outputs, behind -> [..., features]."""
-    steps = np.asarray(steps)[..., None]
+def features(widths: IntArray, steps: IntArray) -> FloatArray:
+    """Return the features of widths [..., 3]: inputs, outputs, behind, by steps [..., 2] -> [..., features]."""
+    steps = steps[..., [0, 1, 1]]
     whole = -(-widths // steps) * steps
     inputs, outputs, behind = (whole[..., number].astype(np.float64) for number in range(3))
     is_odd = widths % steps != 0
@@ -51,26 +53,33 @@ def features(widths: IntArray, steps: IntArray | int) -> FloatArray:
     product = inputs * outputs
     columns = (
         np.ones_like(inputs), outputs, inputs, behind, product,
-        product * odd_inputs, outputs * odd_outputs, inputs * odd_inputs,
+        outputs * odd_outputs, inputs * odd_inputs, product * odd_inputs, product * odd_outputs,
     )  # fmt: skip
     return np.stack(columns, -1)
 
 
 def fit_staircase(
-    columns: Callable[[int], FloatArray], widest: int, seconds: FloatArray, weights: FloatArray
-) -> tuple[int, FloatArray]:
-    """Return the step and the factors [features] for `columns(step)` [n, features] and seconds [n].
+    columns: Callable[[IntArray], FloatArray], widest: int, seconds: FloatArray, weights: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Return the steps [2] and the factors [features] for `columns(steps)` [n, features] and seconds [n].
 
     `weights` [n] are what the errors count; steps beyond the widest width are not tried.
     """
-    best, least = 1, np.inf
-    for step in STEPS:
-        if step > 1 and step > widest:
-            break
-        error = _error_left_out(columns(step), seconds, weights)
-        if error < least * (BETTER if best == 1 else 1):
-            best, least = step, error
-    return best, least_squares(columns(best), seconds, weights)
+
+    @cache
+    def error(inputs: int, outputs: int) -> float:
+        found = _error_left_out(columns(np.array([inputs, outputs])), seconds, weights)
+        return max(found, NOTHING * float(((seconds * weights) ** 2).sum()))
+
+    steps = [step for step in STEPS if step <= max(widest, 1)]
+    same = min(steps[1:], key=lambda step: error(step, step), default=1)
+    best = (same, same) if error(same, same) < BETTER * error(1, 1) else (1, 1)
+    for _ in range(2):
+        for others in ([(best[0], step) for step in steps], [(step, best[1]) for step in steps]):
+            other = min(others, key=lambda pair: error(*pair))
+            best = other if error(*other) < BETTER * error(*best) else best
+    found = np.array(best)
+    return found, least_squares(columns(found), seconds, weights)
 
 
 def least_squares(columns: FloatArray, seconds: FloatArray, weights: FloatArray) -> FloatArray:

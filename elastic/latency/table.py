@@ -126,12 +126,15 @@ class Table:
             np.array([self.steady(point) for point in points]),
         )
 
-    def layers(self) -> list[tuple[str, float, int]]:
-        """Return name, seconds and step of each layer of the whole network that the runtime has, in forward order."""
+    def layers(self) -> list[tuple[str, float, list[int]]]:
+        """Return name, seconds, and steps of inputs and outputs, of each layer that the runtime has, in forward order.
+
+        The seconds are those of the whole network.
+        """
         fitted = self.fitted
         found = fitted.factor * fitted.staircases.seconds(np.array(self.whole.widths))
         rows = zip(fitted.layers, found.tolist(), fitted.staircases.steps.tolist(), strict=True)
-        return [(layer.name, seconds, step) for layer, seconds, step in rows if seconds]
+        return [(layer.name, seconds, steps) for layer, seconds, steps in rows if seconds]
 
     @property
     def whole(self) -> Point:

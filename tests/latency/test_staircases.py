@@ -17,22 +17,23 @@ def rounded(widths, step):
 
 
 def fitted(widths, seconds):
-    step, factors = fit_staircase(partial(features, widths), int(widths.max()), seconds, 1 / seconds)
-    return Staircases(np.array([step]), factors[None])
+    steps, factors = fit_staircase(partial(features, widths), int(widths.max()), seconds, 1 / seconds)
+    return Staircases(steps[None], factors[None])
 
 
-@pytest.mark.parametrize("step", [1, 8, 32])
-def test_the_step_of_a_staircase_is_found(step):
+@pytest.mark.parametrize("steps", [(1, 1), (8, 8), (32, 32), (4, 16), (32, 1)])
+def test_the_steps_of_a_staircase_are_found(steps):
     widths = points()
-    inputs, outputs = rounded(widths[:, 0], step), rounded(widths[:, 1], step)
-    assert fitted(widths, 3.0 + 0.5 * outputs + 0.01 * inputs * outputs).steps.tolist() == [step]
+    inputs, outputs = (rounded(widths[:, side], step) for side, step in enumerate(steps))
+    assert fitted(widths, 3.0 + 0.5 * outputs + 0.01 * inputs * outputs).steps.tolist() == [list(steps)]
 
 
-def test_widths_between_steps_that_are_dearer_are_predicted():
+@pytest.mark.parametrize("side", [0, 1])
+def test_widths_between_steps_that_are_dearer_are_predicted(side):
     widths, others = points(), points(seed=1)
 
     def seconds(of):
-        is_odd = of[:, 0] % 4 != 0
+        is_odd = of[:, side] % 4 != 0
         return 2.0 + rounded(of[:, 0], 4) * rounded(of[:, 1], 4) * (0.01 + 0.02 * is_odd)
 
     found = fitted(widths, seconds(widths)).seconds(others[:, None]).sum(-1)

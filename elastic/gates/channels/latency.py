@@ -82,10 +82,10 @@ def grid_of(table: Table) -> LatencyTable:
     fitted, found = table.fitted, {}
     whole = np.array(table.whole.widths)  # [layers, 3]
     for number, layer in enumerate(fitted.layers):
-        step, factors = fitted.staircases.steps[number], fitted.staircases.factors[number]
-        inputs, outputs = (_grid(int(whole[number, side]), int(step)) for side in (0, 1))
+        steps, factors = fitted.staircases.steps[number], fitted.staircases.factors[number]
+        inputs, outputs = (_grid(int(whole[number, side]), int(steps[side])) for side in (0, 1))
         widths = np.array([[[i, o, round(whole[number, 2] * o / whole[number, 1])] for o in outputs] for i in inputs])
-        times = 1e3 * fitted.factor * (features(widths, int(step)) * factors).sum(-1)
+        times = 1e3 * fitted.factor * (features(widths, steps) * factors).sum(-1)
         if number == 0:
             times += 1e3 * fitted.constant
         found[layer.name] = LayerTimes(inputs=inputs, outputs=outputs, times=tuple(map(tuple, times.tolist())))
