@@ -9,13 +9,9 @@ from records import markdown, setting
 RAN = {  # by threads: the command, and how
     1: (
         "taskset -c 1 python benchmarks/latency.py --threads 1",
-        "one thread, on a core of its own; other work ran on the other core; ResNet-56 on the Xeon, with none, all "
-        "else on the EPYC",
+        "one thread, on a core of its own, beside another such run or tests on the other core",
     ),
-    2: (
-        "python benchmarks/latency.py --threads 2 --seconds 45",
-        "two threads, with little else running; VGG-16-BN on the Xeon, all else on the EPYC",
-    ),
+    2: ("python benchmarks/latency.py --threads 2 --seconds 45", "two threads, with nothing else running"),
 }
 OURS = ("latency", "latency, greedy", "macs")
 PACKAGES = ("torch", "torchvision", "onnxruntime", "torch-pruning")
@@ -47,16 +43,15 @@ HELD = (
 )
 SAID = (
     "Onnxruntime's kernels have widths that they don't like, which allocation by time leaves out: at equal accuracy "
-    "VGG-6's networks take 56 to 75 % where those by MACs take 63 to 90 %, and time follows MACs, 1.00 to 1.04 times "
-    "as much. In eager torch no width is disliked by so much; what differs there is how long layers take for a MAC. "
-    "In ResNet-56, whose norms, activations and sums of the first stage are large beside its convolutions, integer "
-    "programmes by time are faster than allocation by MACs at seven of nine accuracies that both have, by 0.4 to 8 "
-    "points, and 0.5 slower at the other two, which are within 0.2 of the whole network's (one standard error is "
-    "0.25); the greedy order by time is worse than either below 92.9. In VGG-6, whose large layers all take nearly "
-    "the same time for a MAC, there is nothing to win: by time networks are faster at some accuracies and slower at "
-    "others, by what one network differs from one measurement to the next. Time falls less than MACs in eager torch "
-    "whoever chooses, 1.11 to 1.26 times as much in VGG-6, 1.1 to 2.0 in ResNet-56: MACs fall with two widths, norms,"
-    " activations, sums and pooling with one, and Python's time with none."
+    "VGG-6's networks take 41 to 91 % of the time where those by MACs take 67 to 127 %, less at all eight accuracies "
+    "that both have, and time follows MACs, 1.05 to 1.13 times as much (1.39 to 1.68 where MACs were the target). In "
+    "eager torch they take less at seven of nine accuracies, by 0.4 to 12 points, and 1.0 to 1.5 more at two; time is "
+    "1.04 to 1.30 times the share of MACs, 1.17 to 1.43 where those were the target. In ResNet-56, whose convolutions "
+    "are small beside its norms, activations and sums, there is little to win: by time networks take 1.7 to 2.7 points"
+    " less at four of ten accuracies, and as much within 0.5 at the others; the greedy order by time takes less than "
+    "either at 92.9 (79.5 %), and more from 92.1 down. Time falls less than MACs there whoever chooses, 1.11 to 1.9 "
+    "times as much: MACs fall with two widths, norms, activations, sums and pooling with one, and Python's time with "
+    "none."
 )
 
 
