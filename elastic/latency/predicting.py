@@ -93,8 +93,9 @@ class Predictor:
     def steps(self) -> IntArray:
         """Return the multiple of channels that is fast on each axis, [axes + 1]; 1 where any is."""
         found = np.ones(len(self.sums.fixed), np.int64)
-        counts = self.fitted.staircases.factors[:, [PRODUCT, *ODD_PRODUCTS, ODD_OUTPUTS, ODD_INPUTS]].any(1, keepdims=True)
-        np.maximum.at(found, self._axes[:, :2], np.where(counts, self.fitted.staircases.steps, 1))
+        steps, factors = self.fitted.staircases.steps, self.fitted.staircases.factors
+        counts = factors[:, [PRODUCT, *ODD_PRODUCTS, ODD_OUTPUTS, ODD_INPUTS]].any(1, keepdims=True)
+        np.maximum.at(found, self._axes[:, :2], np.where(counts, steps, 1))
         found[self._last] = 1
         return found
 
