@@ -9,7 +9,7 @@ integer programmes choose, since an order can't see that a layer's time falls in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from elastic.allocation import Normalisation, Scope
 from elastic.errors import UnknownName
@@ -21,7 +21,7 @@ LOSSES = ("energy", "taylor", "taylor-signed", "hessian")  # what these give is 
 Per = Limited | Literal["unit"]
 PER: tuple[str, ...] = ("unit", *LIMITED)
 Solver = Literal["greedy", "milp"]
-SOLVERS: tuple[Solver, ...] = ("greedy", "milp")
+SOLVERS: tuple[str, ...] = get_args(Solver)
 
 
 @dataclass(frozen=True, eq=False)

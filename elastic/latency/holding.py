@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from elastic.allocation.products import FloatArray
 from elastic.errors import TargetError
 from elastic.plan import LevelArray
 from elastic.targets import LATENCY, Limit, Target
@@ -21,7 +21,6 @@ TIMES = 4  # that networks are cut and measured at most
 LOW, HIGH = 0.97, 1.02  # of a target: between these a network holds it
 AIM = 0.995  # of a target: what a correction aims at
 
-FloatArray = npt.NDArray[np.float64]
 Allocate = Callable[..., LevelArray]  # as `elastic.allocation.allocate` is for a plan: `target`, and maybe `efficiency`
 Progress = Callable[[Sequence["Held | None"]], None]  # takes what was measured of each level, smallest first
 Measure = Callable[[LevelArray], Sequence[float]]  # seconds of each level, smallest first; the whole network's last
@@ -73,9 +72,9 @@ def hold(
                 raise
             break  # the correction asks for more than can leave
         seconds = np.asarray(measure(levels))
-        if not _missed(_held(targets, seconds, cuts)):  # maybe by chance
-            seconds = (seconds + np.asarray(measure(levels))) / 2
         held = _held(targets, seconds, cuts)
+        if not _missed(held):  # maybe by chance
+            held = _held(targets, (seconds + np.asarray(measure(levels))) / 2, cuts)
         if progress is not None:
             progress(held)
         missed = _missed(held)
@@ -111,9 +110,8 @@ def _held_level(target: Target, seconds: FloatArray, level: int, cuts: int) -> H
     if limit is None:
         return None
     taken, whole = float(seconds[level]), float(seconds[-1])
-    return Held(
-        target, limit.share * whole if limit.share is not None else 1e-9 * (limit.amount or 0), taken, whole, cuts
-    )
+    asked = limit.share * whole if limit.share is not None else 1e-9 * (limit.amount or 0)
+    return Held(target, asked, taken, whole, cuts)
 
 
 def _missed(held: Sequence[Held | None]) -> float:
