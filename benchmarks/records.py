@@ -82,8 +82,7 @@ def setting(packages: Sequence[str], records: Iterable[Mapping[str, str]], threa
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     days = sorted({record["date"] for record in records})
     commits = ", ".join(sorted({record[key] for record in records for key in ("commit", "checked") if key in record}))
-    here = this_machine("eager").processor
-    processors = " and ".join(sorted({record.get("processor") or here for record in records}))
+    processors = " and ".join(sorted({record.get("processor", "a processor not noted") for record in records}))
     return (
         f"{processors}, {cores} cores (shared), {gib:.0f} GiB, {platform.system()}, CPU only, {threads}; "
         f"Python {platform.python_version()}, {versions}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
