@@ -32,7 +32,7 @@ def open_table(path: Path, opened: "Opened", bounds: dict[str, Any], engine: str
     note(
         f"{header.runtime}, {header.threads} threads, batch {header.shape[0]}: whole {whole:.3g} ms, least reachable "
         f"{least:.3g} ms ({least / whole:.1%}), as the table predicts; each cut is timed for about "
-        f"{forecast(1e-3 * whole, levels):.0f} s, {CUTS} of them at most"
+        f"{forecast(1e-3 * whole, levels):.0f} s, twice where it holds, {CUTS} of them at most"
     )
     return table
 
